@@ -1,0 +1,4 @@
+//! The workshop's helper: makes the root filesystem, compares the steps, checks containers with
+//! evidence from the kernel, and removes what killed containers left behind.
+
+pub mod project;
