@@ -1,0 +1,187 @@
+//! Containers from scratch, in Rust.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode};
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Args, Parser};
+use colored::Colorize;
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd;
+
+const NONE: Option<&str> = None;
+
+/// Containers from scratch, in Rust
+#[derive(Parser)]
+#[command(version)]
+enum Cli {
+    /// Runs a command
+    Run(Container),
+    /// What `run` starts inside the new namespaces
+    #[command(hide = true)]
+    Child(Container),
+}
+
+#[derive(Args)]
+struct Container {
+    /// The root filesystem [default: the folder rootfs, here or above]
+    #[arg(long, value_name = "DIR")]
+    rootfs: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", default_value = "/bin/sh", trailing_var_arg = true)]
+    command: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse() {
+        Cli::Run(container) => run(&container),
+        Cli::Child(container) => child(&container),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        complain(format!("{error:#}"));
+        125
+    }))
+}
+
+fn run(container: &Container) -> Result<u8> {
+    let pid = unistd::getpid();
+    say(format!("{} [{}] as {pid}", "Running".green().bold(), join(&container.command)))?;
+    // Mounts of its own, and private: else they would appear on the host, where systemd shares them.
+    attempt("create a mount namespace", unshare(CloneFlags::CLONE_NEWNS), &as_root())?;
+    let private = mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE);
+    attempt("make all mounts private", private, "Is / a mount point? In a chroot it is not.")?;
+    // A namespace of its own for the hostname: this process moves into it, and its children inherit it.
+    attempt("create a UTS namespace", unshare(CloneFlags::CLONE_NEWUTS), &as_root())?;
+    // The command cannot be started yet: first, this program starts itself inside the namespace.
+    let mut inside = Command::new("/proc/self/exe");
+    inside.arg("child").args(env::args_os().skip(2));
+    // Our process group is unknown in there, and a shell needs to know its own: a new one.
+    let foreground = unistd::tcgetpgrp(io::stdin()) == Ok(unistd::getpgrp());
+    if foreground {
+        inside.process_group(0);
+    }
+    // Not this process but its next child is the first one in the namespace: process 1.
+    attempt("create a PID namespace", unshare(CloneFlags::CLONE_NEWPID), &as_root())?;
+    let status = wait(&attempt("start /proc/self/exe", inside.spawn(), "Is /proc mounted?")?);
+    if foreground {
+        take_terminal()?;
+    }
+    status
+}
+
+fn child(container: &Container) -> Result<u8> {
+    // If `run` is killed, so is process 1, and with it every process in the namespace.
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the parent")?;
+    if unistd::getpgrp() == unistd::getpid() {
+        take_terminal()?;
+    }
+    let pid = unistd::getpid();
+    say(format!("{} [{}] as {pid}", "Running in child".green().bold(), join(&container.command)))?;
+    unistd::sethostname("container").context("cannot set the hostname")?;
+    let rootfs = find_rootfs(container)?;
+    let what = format!("make {} the root", rootfs.display());
+    attempt(&what, unistd::chroot(&rootfs), "Make one: cargo workshop rootfs")?;
+    // The working directory is still the old one: a way out.
+    unistd::chdir("/").context("cannot change to the new root")?;
+    // A new proc shows the PID namespace of the process that mounts it.
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let proc = mount(Some("proc"), "/proc", Some("proc"), flags, NONE);
+    attempt("mount proc on /proc", proc, "Does the root filesystem have a folder /proc?")?;
+    start(&container.command)
+}
+
+fn find_rootfs(container: &Container) -> Result<PathBuf> {
+    let here = env::current_dir().context("cannot tell the current folder")?;
+    let mut nearby = here.ancestors().map(|folder| folder.join("rootfs"));
+    let found = container.rootfs.clone().or_else(|| nearby.find(|folder| folder.is_dir()));
+    found.context("cannot find a folder rootfs, here or above. Make one: cargo workshop rootfs")
+}
+
+/// Starts the command on this terminal and returns its exit status.
+fn start(command: &[OsString]) -> Result<u8> {
+    match Command::new(&command[0]).args(&command[1..]).spawn() {
+        Ok(process) => wait(&process),
+        Err(error) => {
+            let (status, cure) = match error.kind() {
+                io::ErrorKind::NotFound => (127, "Is it in the PATH, and its interpreter there?"),
+                io::ErrorKind::WouldBlock => (125, "Too many processes: end some."),
+                _ => (126, "Is it a program, and executable?"),
+            };
+            complain(format!("cannot run {:?}: {}. {cure}", command[0], reason(&error)));
+            Ok(status)
+        }
+    }
+}
+
+/// Waits for a process and returns its exit status as a shell would: 128+n for signal n.
+fn wait(process: &Child) -> Result<u8> {
+    // Ctrl-C is for the command. It is blocked only now, because a child inherits the mask.
+    let keys = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]);
+    keys.thread_block().context("cannot block SIGINT and SIGQUIT")?;
+    let process = unistd::Pid::from_raw(process.id().cast_signed());
+    loop {
+        // Process 1 inherits every orphan of its namespace: it waits for all, or they stay as zombies.
+        match waitpid(None, Some(WaitPidFlag::WUNTRACED)).context("cannot wait for the command")? {
+            WaitStatus::Exited(pid, status) if pid == process => return Ok(status as u8),
+            WaitStatus::Signaled(pid, signal, _) if pid == process => return Ok(128 + signal as u8),
+            // Ctrl-Z: process 1 cannot be stopped, so nobody would continue the command.
+            WaitStatus::Stopped(pid, _) => kill(pid, Signal::SIGCONT).context("cannot continue")?,
+            _ => {}
+        }
+    }
+}
+
+/// Makes our process group the terminal's foreground: the one that reads, and gets Ctrl-C.
+fn take_terminal() -> Result<()> {
+    // Who does this from the background is stopped by SIGTTOU, unless it is blocked.
+    let stop = SigSet::from(Signal::SIGTTOU);
+    let mask = stop.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("cannot block SIGTTOU")?;
+    let taken = unistd::tcsetpgrp(io::stdin(), unistd::getpgrp());
+    mask.thread_set_mask().context("cannot unblock SIGTTOU")?;
+    taken.context("cannot take the terminal")
+}
+
+fn say(line: String) -> Result<()> {
+    let written = writeln!(io::stdout(), "{line}");
+    attempt("write to stdout", written, "Is the disk full, or the reader gone?")
+}
+
+fn join(words: &[OsString]) -> String {
+    words.join(OsStr::new(" ")).to_string_lossy().into_owned()
+}
+
+/// Adds to a failed call what it was for and what to do about it.
+fn attempt<T, E: Into<io::Error>>(what: &str, result: Result<T, E>, cure: &str) -> Result<T> {
+    result.map_err(|error| anyhow!("cannot {what}: {}. {cure}", reason(&error.into())))
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_string(),
+        None => error.to_string(),
+    }
+}
+
+fn as_root() -> String {
+    if unistd::geteuid().is_root() {
+        return "Even root may not: start the container around this one with --privileged.".into();
+    }
+    let words: Vec<_> = env::args_os().collect();
+    format!("Run it as root: sudo {}", join(&words))
+}
+
+fn complain(message: String) {
+    if !io::stderr().is_terminal() {
+        colored::control::set_override(false);
+    }
+    let _ = writeln!(io::stderr(), "{} {message}", "error:".red().bold());
+}
