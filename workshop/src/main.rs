@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use colored::Colorize;
 use workshop::steps::{self, Step};
-use workshop::{diff, ladder, output, project};
+use workshop::{clean, diff, ladder, output, project};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -24,6 +24,12 @@ enum Command {
     /// Coloured on a terminal; in a pipe a patch that makes the first step's source the second's:
     /// `cargo workshop diff 04 05 | patch mine/src/main.rs`
     Diff(Diff),
+    /// Removes what killed containers left behind; running ones stay untouched
+    Clean {
+        /// Only names it
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Args)]
@@ -61,6 +67,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         None => Ok(ExitCode::SUCCESS),
         Some(command) => match command {
             Command::Diff(args) => differences(&args),
+            Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
         },
     }
 }
