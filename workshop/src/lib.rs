@@ -3,9 +3,14 @@
 
 pub mod cage;
 pub mod checks;
+pub mod clean;
 pub mod container;
+pub mod diff;
 pub mod kernel;
+pub mod ladder;
 pub mod network;
+pub mod output;
 pub mod project;
 pub mod pty;
+pub mod steps;
 pub mod wait;

@@ -4,8 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use colored::Colorize;
+use workshop::steps::{self, Step};
+use workshop::{clean, diff, ladder, output, project};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -16,7 +18,36 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Shows what changes from one step to another
+    ///
+    /// Coloured on a terminal; in a pipe a patch that makes the first step's source the second's:
+    /// `cargo workshop diff 04 05 | patch mine/src/main.rs`
+    Diff(Diff),
+    /// Removes what killed containers left behind; running ones stay untouched
+    Clean {
+        /// Only names it
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Args)]
+struct Diff {
+    /// The step to start from: its number or its name, as 04 or child
+    #[arg(value_parser = step, required_unless_present = "stat")]
+    from: Option<&'static Step>,
+    /// The step to arrive at
+    #[arg(value_parser = step, required_unless_present = "stat")]
+    to: Option<&'static Step>,
+    /// Counts the changed lines between all neighbours and compares them with the budget
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    stat: bool,
+}
+
+fn step(name: &str) -> Result<&'static Step> {
+    Step::find(name)
+}
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
@@ -34,6 +65,27 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None => Ok(ExitCode::SUCCESS),
-        Some(command) => match command {},
+        Some(command) => match command {
+            Command::Diff(args) => differences(&args),
+            Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
+        },
     }
+}
+
+fn differences(args: &Diff) -> Result<ExitCode> {
+    let project = project::root()?;
+    let text = match (args.from, args.to) {
+        (Some(from), Some(to)) => {
+            let hunks = diff::steps(&project, from, to)?;
+            let file = |step: &Step| format!("{}/src/main.rs", step.folder);
+            if io::stdout().is_terminal() {
+                diff::pretty(&file(from), &file(to), &hunks)
+            } else {
+                diff::patch(&file(from), &hunks)
+            }
+        }
+        _ => ladder::table(&ladder::pairs(&project, steps::all()?)?),
+    };
+    output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,141 @@
+//! Removes what killed containers left behind, and nothing else.
+//!
+//! Everything is recognised by the pid in its name, or by a mark that only the steps make; what a
+//! running container may still use stays.
+
+mod cgroups;
+mod folders;
+mod mountinfo;
+mod mounts;
+mod network;
+mod processes;
+
+use std::env;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, anyhow, bail};
+use colored::Colorize;
+use nix::unistd::geteuid;
+
+use crate::output;
+
+/// Something that a killed run left behind.
+struct Leftover {
+    /// What it is, for people: `cgroup /sys/fs/cgroup/mydocker-4711`.
+    what: String,
+    /// The running container that may still use it.
+    in_use: Option<String>,
+    remove: Box<dyn FnOnce() -> Result<()>>,
+}
+
+impl Leftover {
+    fn new(what: String, remove: impl FnOnce() -> Result<()> + 'static) -> Self {
+        Self { what, in_use: None, remove: Box::new(remove) }
+    }
+}
+
+type Finder = fn(&Path) -> Result<Vec<Leftover>>;
+
+/// In this order, since each makes the next one removable.
+const FINDERS: [Finder; 5] =
+    [processes::find, mounts::find, network::find, cgroups::find, folders::find];
+
+/// Removes what killed runs left behind, or only names it. Goes on past failures and reports them
+/// all; the exit code is 1 if there were any.
+pub fn clean(project: &Path, dry_run: bool) -> Result<ExitCode> {
+    if !Path::new("/proc/self").exists() {
+        bail!(
+            "cannot find this process in /proc: a container's proc covers it. Run: sudo umount /proc"
+        );
+    }
+    if !dry_run && !geteuid().is_root() && !find_all(project)?.is_empty() {
+        return Err(as_root());
+    }
+    let (mut found, mut failed) = (false, false);
+    for find in FINDERS {
+        let leftovers = find(project).unwrap_or_else(|error| {
+            complain(&error.to_string());
+            failed = true;
+            Vec::new()
+        });
+        for leftover in leftovers {
+            found = true;
+            failed |= !treat(leftover, dry_run)?;
+        }
+    }
+    if !found && !failed {
+        output::print("nothing to clean\n")?;
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What only root can remove.
+fn find_all(project: &Path) -> Result<Vec<Leftover>> {
+    let mut all = Vec::new();
+    for find in FINDERS {
+        all.extend(find(project)?.into_iter().filter(|leftover| leftover.in_use.is_none()));
+    }
+    Ok(all)
+}
+
+/// Removes one leftover and says so. Returns whether that worked.
+fn treat(leftover: Leftover, dry_run: bool) -> Result<bool> {
+    let what = leftover.what;
+    if let Some(user) = leftover.in_use {
+        output::print(&format!("{} {what}: {user} may use it\n", "kept".yellow().bold()))?;
+    } else if dry_run {
+        output::print(&format!("{} {what}\n", "would remove".yellow().bold()))?;
+    } else if let Err(error) = (leftover.remove)() {
+        complain(&format!("cannot remove {what}: {error}"));
+        return Ok(false);
+    } else {
+        output::print(&format!("{} {what}\n", "removed".green().bold()))?;
+    }
+    Ok(true)
+}
+
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "{} {message}", "error:".red().bold());
+}
+
+/// Starts this program anew as root. Returns only if that fails.
+fn as_root() -> anyhow::Error {
+    let program = match env::current_exe().context("cannot tell this program's own path") {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let mut sudo = Command::new("sudo");
+    // sudo drops the environment.
+    for name in ["NO_COLOR", "TMPDIR"] {
+        if env::var_os(name).is_some() {
+            sudo.arg(format!("--preserve-env={name}"));
+        }
+    }
+    let error = sudo.arg("--").arg(&program).arg("clean").exec();
+    let reason = output::reason(&error);
+    anyhow!("cannot start sudo: {reason}. Run this as root: {} clean", program.display())
+}
+
+/// The number in names like `mydocker-4711`.
+fn pid_after(prefix: &str, name: &str) -> Option<i32> {
+    let digits = name.strip_prefix(prefix)?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_numbers_are_pids() {
+        assert_eq!(pid_after("veth", "veth4711"), Some(4711));
+        for name in
+            ["veth", "veth-1", "veth+1", "veth1a", "vethernet1", "xveth1", "veth99999999999"]
+        {
+            assert_eq!(pid_after("veth", name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Words for people.
+
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Result, anyhow};
+use nix::errno::Errno;
+
+/// Writes the text to stdout. A reader that has seen enough (`| head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow!("cannot write to stdout: {}. Is the disk full?", reason(&error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Why a call failed, as errno(3) says it.
+pub fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_string(),
+        None => error.to_string(),
+    }
+}

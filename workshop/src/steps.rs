@@ -1,0 +1,104 @@
+//! The steps of the ladder, as `steps.toml` lists them.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use anyhow::{Result, anyhow};
+use serde::Deserialize;
+
+/// One step of the ladder.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// 1 to 10.
+    pub number: u8,
+    /// What `cargo run -p` calls it: `step05`.
+    pub package: String,
+    /// Its folder in the workspace: `step05-pid`.
+    pub folder: String,
+    /// Its topic in one word: `pid`.
+    pub title: String,
+    /// What it adds to the step before, in Markdown.
+    pub adds: String,
+    /// The arguments to try it with.
+    pub r#try: String,
+    /// What there is to see then, in Markdown.
+    pub shows: String,
+    /// How long it takes to teach.
+    pub minutes: u16,
+    /// Whether it needs root.
+    pub root: bool,
+}
+
+#[derive(Deserialize)]
+struct Ladder {
+    step: Vec<Step>,
+}
+
+static STEPS: LazyLock<Result<Vec<Step>, toml::de::Error>> = LazyLock::new(|| {
+    let ladder: Ladder = toml::from_str(include_str!("../steps.toml"))?;
+    Ok(ladder.step)
+});
+
+/// All steps, from the first rung up. The list is compiled in, so it is never missing.
+pub fn all() -> Result<&'static [Step]> {
+    match &*STEPS {
+        Ok(steps) => Ok(steps),
+        Err(error) => {
+            Err(anyhow!("cannot read workshop/steps.toml: {error}. Mend it and build again"))
+        }
+    }
+}
+
+impl Step {
+    /// Finds a step by its number, package, folder or title: `5`, `05`, `step05`, `step05-pid`, `pid`.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        let steps = all()?;
+        let number = name.strip_prefix("step").unwrap_or(name).parse().ok();
+        let found = steps.iter().find(|step| {
+            number == Some(step.number)
+                || [&step.title, &step.folder].iter().any(|own| *own == name)
+        });
+        found.ok_or_else(|| {
+            let names: Vec<_> =
+                steps.iter().map(|step| format!("{:02} {}", step.number, step.title)).collect();
+            anyhow!("there is no step '{name}'. Name one of these: {}", names.join(", "))
+        })
+    }
+
+    /// Its one source file.
+    pub fn source(&self, project: &Path) -> PathBuf {
+        project.join(&self.folder).join("src/main.rs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_count_up_without_a_gap() {
+        for (index, step) in all().unwrap().iter().enumerate() {
+            assert_eq!(usize::from(step.number), index + 1);
+            assert_eq!(step.package, format!("step{:02}", step.number));
+            assert_eq!(step.folder, format!("{}-{}", step.package, step.title));
+        }
+        assert_eq!(all().unwrap().len(), 10);
+    }
+
+    #[test]
+    fn a_step_is_found_by_every_name_it_has() {
+        for name in ["5", "05", "step5", "step05", "step05-pid", "pid"] {
+            assert_eq!(Step::find(name).unwrap().number, 5, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        for name in ["", "0", "11", "step", "step05-uts", "-5", "PID"] {
+            let error = Step::find(name).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("there is no step '{name}'")), "{error}");
+            assert!(error.ends_with("01 run, 02 exec, 03 uts, 04 child, 05 pid, 06 chroot, 07 mount, 08 cgroups, 09 overlay, 10 network"), "{error}");
+        }
+    }
+}
