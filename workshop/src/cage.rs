@@ -187,13 +187,15 @@ fn enter_namespaces() -> Result<Pid> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWNET;
     unshare(flags).context("cannot create namespaces")?;
+    let set_all = |propagation| {
+        mount(NONE, "/", NONE, MsFlags::MS_REC | propagation, NONE)
+            .context("cannot set the propagation of mounts")
+    };
     // Private towards the machine, but shared within, as systemd does on a real one: a step that
     // forgets to make its mounts private is seen to leak them.
-    for propagation in [MsFlags::MS_PRIVATE, MsFlags::MS_SHARED] {
-        mount(NONE, "/", NONE, MsFlags::MS_REC | propagation, NONE)
-            .context("cannot set the propagation of mounts")?;
-    }
+    set_all(MsFlags::MS_PRIVATE)?;
     replace_run_and_sys().context("cannot mount the cage's own /run and /sys")?;
+    set_all(MsFlags::MS_SHARED)?;
     unistd::sethostname(HOSTNAME).context("cannot set the hostname")?;
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
     if !up.context("cannot start ip. Install the package iproute2")?.success() {

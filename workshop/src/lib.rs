@@ -2,6 +2,7 @@
 //! evidence from the kernel, and removes what killed containers left behind.
 
 pub mod cage;
+pub mod check;
 pub mod checks;
 pub mod clean;
 pub mod container;
@@ -13,4 +14,6 @@ pub mod output;
 pub mod project;
 pub mod pty;
 pub mod steps;
+pub mod sudo;
+pub mod testing;
 pub mod wait;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use colored::Colorize;
 use workshop::steps::{self, Step};
-use workshop::{clean, diff, ladder, output, project};
+use workshop::{check, clean, diff, ladder, output, project};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     /// Coloured on a terminal; in a pipe a patch that makes the first step's source the second's:
     /// `cargo workshop diff 04 05 | patch mine/src/main.rs`
     Diff(Diff),
+    /// Checks a container with evidence from the kernel
+    Check(check::Options),
     /// Removes what killed containers left behind; running ones stay untouched
     Clean {
         /// Only names it
@@ -67,6 +69,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         None => Ok(ExitCode::SUCCESS),
         Some(command) => match command {
             Command::Diff(args) => differences(&args),
+            Command::Check(options) => check::check(&options),
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
         },
     }

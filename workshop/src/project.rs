@@ -2,8 +2,9 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// The workspace's folder: the nearest one above the current folder that holds `workshop/steps.toml`,
 /// or the one this program was compiled in.
@@ -16,4 +17,31 @@ pub fn root() -> Result<PathBuf> {
         .find(|folder| folder.join("workshop/steps.toml").is_file())
         .map(Path::to_path_buf)
         .context("cannot find the workshop's folder. Change into it and try again")
+}
+
+/// The folder with the compiled programs: the one that this program lies in.
+pub fn binaries() -> Result<PathBuf> {
+    let program = env::current_exe().context("cannot tell this program's own path")?;
+    let folder = program.parent().context("a program lies in a folder")?;
+    // Tests lie one folder deeper.
+    let folder = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    Ok(folder.context("a program lies in a folder")?.to_path_buf())
+}
+
+/// Builds packages of the workspace, with cargo's own words for what goes wrong.
+pub fn build(packages: &[&str]) -> Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.arg("build").current_dir(root()?);
+    if binaries()?.ends_with("release") {
+        build.arg("--release");
+    }
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    let status = build.status().context("cannot start cargo. Is it in the PATH?")?;
+    if !status.success() {
+        bail!("cannot build {}. Mend what the compiler says above", packages.join(", "));
+    }
+    Ok(())
 }

@@ -66,12 +66,18 @@ fn mounts_private(lab: &Lab) -> Result<Verdict> {
     } else {
         held.command
     };
-    let shared =
-        |mount: &kernel::Mount| mount.propagation.iter().any(|tag| tag.starts_with("shared:"));
+    let host = lab.cage.mounts()?;
+    let host: Vec<&String> = host.iter().flat_map(|mount| &mount.propagation).collect();
+    // The same number on both sides: what is mounted below one appears below the other.
+    let shared = |mount: &kernel::Mount| {
+        mount.propagation.iter().any(|tag| tag.starts_with("shared:") && host.contains(&tag))
+    };
     let mounts = kernel::mounts(pid)?;
     let found = match mounts.iter().find(|mount| shared(mount)) {
-        Some(mount) => format!("{} is {}", mount.point, mount.propagation.join(" ")),
-        None => format!("{} mounts, none of them shared", mounts.len()),
+        Some(mount) => {
+            format!("{} is {} inside and outside", mount.point, mount.propagation.join(" "))
+        }
+        None => format!("{} mounts, none of them shared with the host", mounts.len()),
     };
     let meaning = "A new mount namespace is a copy, and its shared mounts still pass on what is mounted below \
                    them. Make all private first: mount(2) with MS_REC | MS_PRIVATE on /.";

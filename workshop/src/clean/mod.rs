@@ -10,17 +10,15 @@ mod mounts;
 mod network;
 mod processes;
 
-use std::env;
 use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use colored::Colorize;
 use nix::unistd::geteuid;
 
-use crate::output;
+use crate::{output, sudo};
 
 /// Something that a killed run left behind.
 struct Leftover {
@@ -52,7 +50,7 @@ pub fn clean(project: &Path, dry_run: bool) -> Result<ExitCode> {
         );
     }
     if !dry_run && !geteuid().is_root() && !find_all(project)?.is_empty() {
-        return Err(as_root());
+        return Err(sudo::again(&[]));
     }
     let (mut found, mut failed) = (false, false);
     for find in FINDERS {
@@ -99,24 +97,6 @@ fn treat(leftover: Leftover, dry_run: bool) -> Result<bool> {
 
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "{} {message}", "error:".red().bold());
-}
-
-/// Starts this program anew as root. Returns only if that fails.
-fn as_root() -> anyhow::Error {
-    let program = match env::current_exe().context("cannot tell this program's own path") {
-        Ok(program) => program,
-        Err(error) => return error,
-    };
-    let mut sudo = Command::new("sudo");
-    // sudo drops the environment.
-    for name in ["NO_COLOR", "TMPDIR"] {
-        if env::var_os(name).is_some() {
-            sudo.arg(format!("--preserve-env={name}"));
-        }
-    }
-    let error = sudo.arg("--").arg(&program).arg("clean").exec();
-    let reason = output::reason(&error);
-    anyhow!("cannot start sudo: {reason}. Run this as root: {} clean", program.display())
 }
 
 /// The number in names like `mydocker-4711`.
