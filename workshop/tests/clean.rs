@@ -164,6 +164,10 @@ fn orphaned_containers_are_killed_and_live_ones_are_not() {
     machine.expect(&[&format!("process {child} (/proc/self/exe child)")]);
     assert!(!alive(child) && !alive(command), "the command of a container goes with it");
     assert!(alive(live_child) && alive(live_command));
+    let (run, detached, _) = machine.run("final");
+    kill(run);
+    machine.expect(&[]);
+    assert!(alive(detached), "`final` has containers that outlive their run");
     kill(live);
     // The program may have been built anew since.
     fs::remove_file(machine.project.join("bin/step05")).unwrap();
@@ -210,6 +214,20 @@ fn cgroups_go_with_what_is_left_in_them() {
 }
 
 #[test]
+fn processes_outside_of_the_pid_namespace_stay() {
+    let Some(machine) = Machine::new("processes_outside_of_the_pid_namespace_stay") else { return };
+    let (live, _, command) = machine.run("step08");
+    sh(&format!(
+        "cd {CGROUPS}; mkdir mydocker-9999999; echo {command} > mydocker-9999999/cgroup.procs"
+    ));
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_workshop"), "clean"]);
+    let output = command.current_dir(&machine.project).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "nothing to clean\n");
+    kill(live);
+}
+
+#[test]
 fn links_of_the_dead_go_and_then_the_bridge() {
     let Some(machine) = Machine::new("links_of_the_dead_go_and_then_the_bridge") else { return };
     let (dead, me) = (dead_pid(), process::id());
@@ -250,6 +268,13 @@ fn mounts_on_the_host_are_undone_in_order() {
         "mount /run (tmpfs)",
         &format!("mount {rootfs}/proc (proc)"),
     ]);
+    sh("mount -t tmpfs mydocker /run");
+    let (live, ..) = machine.run("mine");
+    let output = machine.clean(&[]);
+    let kept = format!("kept mount /run (tmpfs): mine (pid {}) may use it\n", live.id());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), kept);
+    kill(live);
+    machine.clean(&[]);
     // Covered by another's mount, it stays, and the rest goes.
     sh(&format!("mount -t proc proc {rootfs}/proc; mount -t tmpfs mydocker /run"));
     sh("mount -t tmpfs theirs /run");

@@ -17,6 +17,7 @@ use crate::output::reason;
 
 /// How often to kill what is in a cgroup: each time may meet those that forked meanwhile.
 const ROUNDS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn find(_project: &Path) -> Result<Vec<Leftover>> {
     let limits_processes = |mount: &Mount| {
@@ -59,7 +60,22 @@ fn search(folder: &Path, stale: &mut Vec<PathBuf>) {
 /// The run that made it is gone, and so is any other above its processes. (Seen from outside of
 /// Docker, a run inside has another pid than the one in the name.)
 fn is_stale(folder: &Path, pid: i32) -> bool {
-    !processes::runs(pid) && !pids(folder).into_iter().any(processes::belongs_to_a_run)
+    !processes::runs(pid)
+        && !pids(folder).into_iter().any(processes::belongs_to_a_run)
+        && !holds_hidden_processes(folder)
+}
+
+/// Whether only processes outside of our PID namespace are in it: nothing tells whose they are.
+fn holds_hidden_processes(folder: &Path) -> bool {
+    let count = || fs::read_to_string(folder.join("pids.current")).unwrap_or_default();
+    // Those that have just been killed count until their parent takes note.
+    (0..ROUNDS).all(|_| {
+        let hidden = pids(folder).is_empty() && !["", "0"].contains(&count().trim());
+        if hidden {
+            thread::sleep(PAUSE);
+        }
+        hidden
+    })
 }
 
 /// The processes in a cgroup and those below.
@@ -95,7 +111,7 @@ fn remove_tree(folder: &Path) -> Result<()> {
         if !removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::ResourceBusy) {
             break;
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(PAUSE);
         removed = fs::remove_dir(folder);
     }
     match removed {

@@ -57,7 +57,7 @@ pub fn clean(project: &Path, dry_run: bool) -> Result<ExitCode> {
     let (mut found, mut failed) = (false, false);
     for find in FINDERS {
         let leftovers = find(project).unwrap_or_else(|error| {
-            complain(&error.to_string());
+            output::complain(&error.to_string());
             failed = true;
             Vec::new()
         });
@@ -72,7 +72,7 @@ pub fn clean(project: &Path, dry_run: bool) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What only root can remove.
+/// All that there is to remove.
 fn find_all(project: &Path) -> Result<Vec<Leftover>> {
     let mut all = Vec::new();
     for find in FINDERS {
@@ -89,16 +89,12 @@ fn treat(leftover: Leftover, dry_run: bool) -> Result<bool> {
     } else if dry_run {
         output::print(&format!("{} {what}\n", "would remove".yellow().bold()))?;
     } else if let Err(error) = (leftover.remove)() {
-        complain(&format!("cannot remove {what}: {error}"));
+        output::complain(&format!("cannot remove {what}: {error}"));
         return Ok(false);
     } else {
         output::print(&format!("{} {what}\n", "removed".green().bold()))?;
     }
     Ok(true)
-}
-
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "{} {message}", "error:".red().bold());
 }
 
 /// Starts this program anew as root. Returns only if that fails.
@@ -114,7 +110,9 @@ fn as_root() -> anyhow::Error {
             sudo.arg(format!("--preserve-env={name}"));
         }
     }
-    let error = sudo.arg("--").arg(&program).arg("clean").exec();
+    sudo.arg("--").arg(&program).arg("clean");
+    let _ = writeln!(io::stderr(), "This takes root: sudo {} clean", program.display());
+    let error = sudo.exec();
     let reason = output::reason(&error);
     anyhow!("cannot start sudo: {reason}. Run this as root: {} clean", program.display())
 }

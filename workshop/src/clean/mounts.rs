@@ -22,7 +22,8 @@ pub(super) fn find(project: &Path) -> Result<Vec<Leftover>> {
     if mounts.is_empty() {
         return Ok(Vec::new());
     }
-    let in_use = processes::live_in_our_namespace("mnt")?;
+    // No namespace tells whose a mount is: it may have spread from a container's.
+    let in_use = processes::live()?;
     // The last one first: it may lie in, or on, those before.
     let leftovers = mounts.into_iter().rev().map(|mount| {
         let what = format!("mount {} ({})", mount.point.display(), mount.kind);
