@@ -1,9 +1,16 @@
 //! The workshop's helper: makes the root filesystem, compares the steps, checks containers with
 //! evidence from the kernel, and removes what killed containers left behind.
 
+pub mod cage;
+pub mod checks;
 pub mod clean;
+pub mod container;
 pub mod diff;
+pub mod kernel;
 pub mod ladder;
+pub mod network;
 pub mod output;
 pub mod project;
+pub mod pty;
 pub mod steps;
+pub mod wait;

@@ -1,0 +1,215 @@
+//! The cage: a machine within the machine, in which the checked binary, right or wrong, can do no
+//! harm. It has a hostname, a network, mounts and a limit of processes of its own.
+//!
+//! One thread lives in the cage's namespaces and starts everything in it; the others stay outside
+//! and look on. What runs in the cage is found, and killed, by its cgroup.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{self, Pid};
+
+use crate::kernel::{self, PidsCgroup};
+use crate::wait::until;
+
+/// The name that the cage's machine goes by.
+pub const HOSTNAME: &str = "host";
+
+/// More processes than this cannot live in the cage at once.
+const LIMIT: &str = "200";
+
+const NONE: Option<&str> = None;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A throw-away machine to run containers on. Everything in it is killed when it goes.
+pub struct Cage {
+    jobs: Option<mpsc::Sender<Job>>,
+    launcher: Option<thread::JoinHandle<()>>,
+    /// The thread that lives in the cage: its view of the world is the cage's
+    pub thread: Pid,
+    cgroup: PathBuf,
+    /// Where everything in the cage starts
+    folder: PathBuf,
+}
+
+impl Cage {
+    /// Builds the cage, which takes root. What is started in it starts in `folder`.
+    pub fn build(folder: &Path) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let cgroup = make_cgroup(&format!("workshop-{}-{count}", process::id()))?;
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let launcher = thread::spawn(move || queue.into_iter().for_each(|job| job()));
+        let mut cage = Self {
+            jobs: Some(jobs),
+            launcher: Some(launcher),
+            thread: Pid::this(),
+            cgroup,
+            folder: folder.to_path_buf(),
+        };
+        cage.thread = cage.inside(enter_namespaces)?.context("cannot build the cage")?;
+        Ok(cage)
+    }
+
+    /// Runs a function on the thread that lives in the cage.
+    pub fn inside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = mpsc::channel();
+        let job = Box::new(move || {
+            let _ = sender.send(work());
+        });
+        let gone = "the cage's thread has gone";
+        self.jobs.as_ref().context(gone)?.send(job).ok().context(gone)?;
+        receiver.recv().context(gone)
+    }
+
+    /// Starts a program in the cage. `prepare` sets its standard streams and environment.
+    pub fn spawn(
+        &self,
+        program: &[OsString],
+        prepare: impl FnOnce(&mut Command) + Send + 'static,
+    ) -> Result<Child> {
+        // The shell joins the cgroup before it becomes the program: nothing can slip out.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"echo 0 > "$1/cgroup.procs" && shift && exec "$@""#, "sh"]);
+        command.arg(self.leaf()).args(program).current_dir(&self.folder);
+        let spawned = self.inside(move || {
+            prepare(&mut command);
+            command.spawn()
+        })?;
+        let shown = program.join(OsStr::new(" "));
+        spawned.with_context(|| format!("cannot start {} in the cage", shown.display()))
+    }
+
+    /// The cgroup that everything in the cage starts in.
+    pub fn leaf(&self) -> PathBuf {
+        self.cgroup.join("leaf")
+    }
+
+    /// The pids of all that runs in the cage.
+    pub fn processes(&self) -> Vec<Pid> {
+        kernel::processes_below(&self.cgroup)
+    }
+
+    /// The cgroups that somebody made in the cage.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        let mut found: Vec<PathBuf> = kernel::cgroups_below(&self.cgroup);
+        found.extend(kernel::cgroups_below(&self.leaf()));
+        found.retain(|cgroup| *cgroup != self.leaf());
+        found
+    }
+
+    /// The mounts that the cage's machine has.
+    pub fn mounts(&self) -> Result<Vec<kernel::Mount>> {
+        kernel::mounts(self.thread)
+    }
+
+    /// The hostname of the cage's machine.
+    pub fn hostname(&self) -> Result<String> {
+        let name = self.inside(unistd::gethostname)?.context("cannot read the hostname")?;
+        Ok(name.to_string_lossy().into_owned())
+    }
+
+    /// Kills all that runs in the cage and removes the cgroups that were made in it.
+    pub fn sweep(&self) -> Result<()> {
+        let empty = until(Duration::from_secs(5), || {
+            let left = self.processes();
+            for pid in &left {
+                let _ = kill(*pid, Signal::SIGKILL);
+            }
+            left.is_empty()
+        });
+        if !empty {
+            bail!("cannot end the processes {:?} in {}", self.processes(), self.cgroup.display());
+        }
+        for cgroup in self.cgroups() {
+            remove_cgroup(&cgroup)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cage {
+    fn drop(&mut self) {
+        let _ = self.sweep();
+        let _ = remove_cgroup(&self.cgroup);
+        // The namespaces go with the thread.
+        drop(self.jobs.take());
+        let _ = self.launcher.take().map(thread::JoinHandle::join);
+    }
+}
+
+/// A cgroup with the limit, and in it one for the processes: on v2 only leaves may hold any.
+fn make_cgroup(name: &str) -> Result<PathBuf> {
+    let own = PidsCgroup::of(Pid::this())?;
+    let cgroup = own.parent_for_new()?.join(name);
+    let write = |file: &str, text: &str| {
+        let file = cgroup.join(file);
+        fs::write(&file, text).with_context(|| format!("cannot write {text} to {}", file.display()))
+    };
+    fs::create_dir(&cgroup).with_context(|| format!("cannot create {}", cgroup.display()))?;
+    let filled = write("pids.max", LIMIT)
+        .and_then(
+            |()| if own.version == 2 { write("cgroup.subtree_control", "+pids") } else { Ok(()) },
+        )
+        .and_then(|()| fs::create_dir(cgroup.join("leaf")).context("cannot create a leaf cgroup"));
+    if let Err(error) = filled {
+        let _ = fs::remove_dir(&cgroup);
+        return Err(error);
+    }
+    Ok(cgroup)
+}
+
+fn remove_cgroup(cgroup: &Path) -> Result<()> {
+    for below in kernel::cgroups_below(cgroup) {
+        remove_cgroup(&below)?;
+    }
+    fs::remove_dir(cgroup).with_context(|| format!("cannot remove {}", cgroup.display()))
+}
+
+/// Moves this thread into namespaces of its own, and returns its id.
+fn enter_namespaces() -> Result<Pid> {
+    let flags = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWNET;
+    unshare(flags).context("cannot create namespaces")?;
+    // Private towards the machine, but shared within, as systemd does on a real one: a step that
+    // forgets to make its mounts private is seen to leak them.
+    for propagation in [MsFlags::MS_PRIVATE, MsFlags::MS_SHARED] {
+        mount(NONE, "/", NONE, MsFlags::MS_REC | propagation, NONE)
+            .context("cannot set the propagation of mounts")?;
+    }
+    replace_run_and_sys().context("cannot mount the cage's own /run and /sys")?;
+    unistd::sethostname(HOSTNAME).context("cannot set the hostname")?;
+    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    if !up.context("cannot start ip. Install the package iproute2")?.success() {
+        bail!("cannot start the loopback interface");
+    }
+    Ok(unistd::gettid())
+}
+
+/// Names of network namespaces live in /run, and /sys shows the network it was mounted in.
+fn replace_run_and_sys() -> nix::Result<()> {
+    let (cgroups, aside) = ("/sys/fs/cgroup", "/run/cgroup");
+    let rbind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))?;
+    unistd::mkdir(aside, nix::sys::stat::Mode::S_IRWXU)?;
+    mount(Some(cgroups), aside, NONE, rbind, NONE)?;
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), NONE)?;
+    mount(Some(aside), cgroups, NONE, rbind, NONE)?;
+    umount2(aside, MntFlags::MNT_DETACH)
+}

@@ -1,0 +1,118 @@
+//! Step 07: a mount namespace, and /proc (mount_namespaces(7)).
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use nix::unistd::Pid;
+
+use super::uts::own_namespace;
+use super::{Check, Kind, LAST, Lab, Verdict};
+use crate::kernel;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "mount-namespace",
+        title: "the command has a mount namespace of its own",
+        since: 7,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "readlink /proc/$$/ns/mnt, inside and outside",
+        probe: mount_namespace,
+    },
+    Check {
+        name: "mounts-private",
+        title: "no mount of the container is shared with the host",
+        since: 7,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "cat /proc/PID/mountinfo, look for shared:",
+        probe: mounts_private,
+    },
+    Check {
+        name: "proc-mounted",
+        title: "/proc inside shows the container's processes and no others",
+        since: 7,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "cargo run -p stepNN run ps ax",
+        probe: proc_mounted,
+    },
+    Check {
+        name: "host-mounts",
+        title: "while the container runs, the host's mounts are as before",
+        since: 7,
+        until: LAST,
+        kind: Kind::Duty,
+        by_hand: "mount | grep proc, outside",
+        probe: host_mounts,
+    },
+];
+
+fn mount_namespace(lab: &Lab) -> Result<Verdict> {
+    let held = lab.hold(":")?;
+    own_namespace(
+        lab,
+        held.command,
+        "mnt",
+        "unshare(2) with CLONE_NEWNS must come before anything is mounted.",
+    )
+}
+
+fn mounts_private(lab: &Lab) -> Result<Verdict> {
+    let held = lab.hold(":")?;
+    // `run` sees all mounts of the namespace, the command only those below its root.
+    let pid = if kernel::namespace(held.run(), "mnt")? == kernel::namespace(held.command, "mnt")? {
+        held.run()
+    } else {
+        held.command
+    };
+    let shared =
+        |mount: &kernel::Mount| mount.propagation.iter().any(|tag| tag.starts_with("shared:"));
+    let mounts = kernel::mounts(pid)?;
+    let found = match mounts.iter().find(|mount| shared(mount)) {
+        Some(mount) => format!("{} is {}", mount.point, mount.propagation.join(" ")),
+        None => format!("{} mounts, none of them shared", mounts.len()),
+    };
+    let meaning = "A new mount namespace is a copy, and its shared mounts still pass on what is mounted below \
+                   them. Make all private first: mount(2) with MS_REC | MS_PRIVATE on /.";
+    Ok(Verdict::new(!mounts.iter().any(shared), "no mount is shared", found, meaning))
+}
+
+fn proc_mounted(lab: &Lab) -> Result<Verdict> {
+    let held = lab.hold("sleep 30 &")?;
+    let proc = format!("/proc/{}/root/proc", held.command);
+    let mut shown: Vec<i32> = fs::read_dir(&proc)
+        .with_context(|| format!("cannot read {proc}"))?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    let namespace = kernel::namespace(held.command, "pid")?;
+    let inside = |pid: &Pid| kernel::namespace(*pid, "pid").is_ok_and(|it| it == namespace);
+    let ids = |pid: Pid| kernel::ids(pid).ok()?.last().copied();
+    let mut real: Vec<i32> =
+        lab.cage.processes().into_iter().filter(inside).filter_map(ids).collect();
+    shown.sort_unstable();
+    real.sort_unstable();
+    let meaning = if shown.is_empty() {
+        "Nothing is mounted on /proc in the root filesystem."
+    } else {
+        "A proc shows the PID namespace of the process that mounted it: the child must, not `run`."
+    };
+    let expected = format!("the processes {real:?}");
+    Ok(Verdict::new(shown == real, expected, format!("/proc shows {shown:?}"), meaning))
+}
+
+fn host_mounts(lab: &Lab) -> Result<Verdict> {
+    let before = lab.cage.mounts()?;
+    let held = lab.hold(":")?;
+    let during = lab.cage.mounts()?;
+    held.end()?;
+    let found = match during.iter().find(|mount| !before.contains(mount)) {
+        Some(mount) => format!("{} appeared on {}", mount.kind, mount.point),
+        None if during == before => format!("{} mounts before and during the run", before.len()),
+        None => "a mount of the host has gone".to_string(),
+    };
+    let meaning =
+        "What is mounted in the container leaks to the host, because the mount above is shared.";
+    Ok(Verdict::new(during == before, "the same mounts", found, meaning))
+}

@@ -1,0 +1,197 @@
+//! Step 05: a PID namespace (pid_namespaces(7)).
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::unistd::Pid;
+
+use super::uts::own_namespace;
+use super::{Check, Kind, LAST, Lab, Verdict};
+use crate::container::{PATIENCE, token};
+use crate::kernel;
+use crate::pty::Terminal;
+use crate::wait::until;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "pid-namespace",
+        title: "the command has a PID namespace of its own",
+        since: 5,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "readlink /proc/PID/ns/pid, for the command and for your shell",
+        probe: pid_namespace,
+    },
+    Check {
+        name: "process-1",
+        title: "the child is process 1 inside",
+        since: 5,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "grep NSpid /proc/PID/status, for the command's parent",
+        probe: process_1,
+    },
+    Check {
+        name: "says-pids",
+        title: "`run` tells its pid outside, the child its pid inside",
+        since: 5,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "cargo run -p stepNN run true",
+        probe: says_pids,
+    },
+    Check {
+        name: "orphans",
+        title: "the child inherits orphans and waits for them",
+        since: 5,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "run sh -c '(sleep 1 &) ; sleep 100', then ps -e | grep defunct outside",
+        probe: orphans,
+    },
+    Check {
+        name: "dies-with-run",
+        title: "when `run` is killed, the whole container ends",
+        since: 5,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "kill -9 the pid that `run` tells, then ps fax",
+        probe: dies_with_run,
+    },
+    Check {
+        name: "job-control",
+        title: "an interactive shell has job control",
+        since: 5,
+        until: LAST,
+        kind: Kind::Duty,
+        by_hand: "cargo run -p stepNN run /bin/sh, then sleep 100, Ctrl-Z, jobs",
+        probe: job_control,
+    },
+];
+
+fn pid_namespace(lab: &Lab) -> Result<Verdict> {
+    let held = lab.hold(":")?;
+    let for_children = kernel::namespace(held.run(), "pid_for_children")?;
+    let outside = kernel::namespace(lab.cage.thread, "pid")?;
+    let meaning = if for_children == outside {
+        "unshare(2) with CLONE_NEWPID must come before the child is started."
+    } else {
+        "unshare(2) was called, but only the *next* child is in the new namespace: the command must \
+         be started after it."
+    };
+    own_namespace(lab, held.command, "pid", meaning)
+}
+
+fn process_1(lab: &Lab) -> Result<Verdict> {
+    let held = lab.hold(":")?;
+    let child = kernel::parent(held.command)?;
+    let ids = kernel::ids(child)?;
+    let own = kernel::namespace(child, "pid")? != kernel::namespace(lab.cage.thread, "pid")?;
+    let holds = own && ids.len() > 1 && ids.last() == Some(&1);
+    let shown: Vec<String> = ids.iter().map(i32::to_string).collect();
+    let found = format!("the command's parent is process {}", shown.join(" outside and inside "));
+    let meaning =
+        "The first process in a PID namespace is its process 1: the child, not the command.";
+    Ok(Verdict::new(holds, "process 1 inside", found, meaning))
+}
+
+fn says_pids(lab: &Lab) -> Result<Verdict> {
+    let held = lab.hold(":")?;
+    let output = held.output();
+    let told = |what: &str| -> Option<i32> {
+        let line = output.iter().find(|line| line.starts_with(&format!("{what} [")))?;
+        // The script has several lines: the number comes at the end of its last one.
+        let at = output.iter().position(|it| it == line)?;
+        output[at..].iter().find_map(|line| line.rsplit_once("] as ")?.1.parse().ok())
+    };
+    let (run, child) = (told("Running"), told("Running in child"));
+    let expected = format!("Running [...] as {}, Running in child [...] as 1", held.run());
+    let show = |pid: Option<i32>| pid.map_or("no number".to_string(), |pid| pid.to_string());
+    let found =
+        format!("Running [...] as {}, Running in child [...] as {}", show(run), show(child));
+    let meaning = "getpid(2) tells a process its id in its own PID namespace.";
+    Ok(Verdict::new(expected == found, expected, found, meaning))
+}
+
+fn orphans(lab: &Lab) -> Result<Verdict> {
+    let mark = token();
+    // The subshell ends at once, and leaves one orphan that stays and one that ends.
+    let script = format!("(/bin/sh -c 'sleep 30; : {mark}' & sleep 0.05 &)");
+    let held = lab.hold(&script)?;
+    let child = kernel::parent(held.command)?;
+    let stays = || {
+        let mut all = lab.cage.processes().into_iter();
+        all.find(|pid| {
+            kernel::arguments(*pid)
+                .is_ok_and(|words| words.len() == 3 && words[2].to_string_lossy().contains(&mark))
+        })
+    };
+    until(Duration::from_secs(2), || {
+        stays().is_some_and(|pid| kernel::parent(pid).is_ok_and(|parent| parent == child))
+    });
+    let orphan = stays().context("the orphan has gone")?;
+    let parent = kernel::parent(orphan)?;
+    let zombies = || lab.cage.processes().into_iter().filter(|pid| kernel::is_zombie(*pid)).count();
+    let mut gone = false;
+    // A zombie may be seen for a moment before it is waited for.
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(60));
+        gone = zombies() == 0;
+    }
+    let own = kernel::namespace(child, "pid")? != kernel::namespace(lab.cage.thread, "pid")?;
+    let found = format!("the orphan {orphan} has the parent {parent}; {} zombies", zombies());
+    let meaning = if parent == child {
+        "Process 1 must wait for every process that it inherits: waitpid(2) with -1."
+    } else {
+        "The orphan went to a process outside of the container."
+    };
+    let expected = format!("the parent {child}, process 1 inside; 0 zombies");
+    Ok(Verdict::new(own && parent == child && gone, expected, found, meaning))
+}
+
+fn dies_with_run(lab: &Lab) -> Result<Verdict> {
+    let held = lab.hold("sleep 30 &")?;
+    let inside: Vec<Pid> =
+        lab.cage.processes().into_iter().filter(|pid| *pid != held.run()).collect();
+    held.kill_run()?;
+    let left = || inside.iter().filter(|pid| kernel::is_alive(**pid)).count();
+    until(Duration::from_secs(2), || left() == 0);
+    let found = format!("{} of {} processes still live", left(), inside.len());
+    let meaning =
+        "PR_SET_PDEATHSIG lets the child die with `run`, and with process 1 goes its namespace.";
+    Ok(Verdict::new(left() == 0, "no process is left after kill -9", found, meaning))
+}
+
+fn job_control(lab: &Lab) -> Result<Verdict> {
+    let line = lab.subject.command_line(&["/bin/sh"]);
+    let mut terminal = Terminal::start(lab.cage, &line, |command| {
+        command.env("PS1", "ready> ").env("LC_ALL", "C").env("TERM", "dumb").env_remove("ENV");
+    })?;
+    terminal.wait_for("ready> ", PATIENCE)?;
+    // $((...)) tells what was typed from what was printed.
+    terminal.press("sleep 30\n")?;
+    let sleeps = until(PATIENCE, || {
+        let words = ["sleep", "30"];
+        lab.cage.processes().iter().any(|pid| kernel::arguments(*pid).is_ok_and(|it| it == words))
+    });
+    terminal.press("\x1a")?;
+    let stopped = sleeps && terminal.wait_for("ready> ", Duration::from_secs(3)).is_ok();
+    terminal.press("kill %1; echo $((40 + 2))\n")?;
+    let alive = stopped && terminal.wait_for("42\n", Duration::from_secs(3)).is_ok();
+    let meaning = "The shell's process group must be known inside and in the terminal's foreground: \
+                   give the child a group of its own and the terminal.";
+    let screen = terminal.text();
+    let complaint =
+        screen.lines().find(|line| line.contains("job control") || line.contains("tty"));
+    let found = match complaint {
+        Some(line) => line.to_string(),
+        None if alive => "Ctrl-Z stopped sleep, and the shell went on".to_string(),
+        None => "after Ctrl-Z the shell did not come back".to_string(),
+    };
+    Ok(Verdict::new(
+        alive && complaint.is_none(),
+        "Ctrl-Z stops sleep, and the shell goes on",
+        found,
+        meaning,
+    ))
+}

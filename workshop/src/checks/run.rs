@@ -1,0 +1,93 @@
+//! Step 01: the command line.
+
+use anyhow::Result;
+
+use super::{Check, Kind, LAST, Lab, Verdict};
+use crate::container::token;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "says-running",
+        title: "`run` says what it runs",
+        since: 1,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "cargo run -p stepNN run echo Hello, world",
+        probe: says_running,
+    },
+    Check {
+        name: "arguments-whole",
+        title: "arguments with dashes, spaces and quotes stay as they are",
+        since: 1,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "cargo run -p stepNN run echo -n --flag -- 'two words'",
+        probe: arguments_whole,
+    },
+    Check {
+        name: "usage",
+        title: "a command line that makes no sense ends with status 2 and an explanation",
+        since: 1,
+        until: LAST,
+        kind: Kind::New,
+        by_hand: "cargo run -p stepNN nonsense; echo $?",
+        probe: usage,
+    },
+    Check {
+        name: "plain-in-a-pipe",
+        title: "in a pipe there are no colours",
+        since: 1,
+        until: LAST,
+        kind: Kind::Duty,
+        by_hand: "cargo run -p stepNN run echo hello | od -c",
+        probe: plain_in_a_pipe,
+    },
+];
+
+fn says_running(lab: &Lab) -> Result<Verdict> {
+    says(lab, &["/bin/sh", "-c", ":", &token()])
+}
+
+fn arguments_whole(lab: &Lab) -> Result<Verdict> {
+    says(
+        lab,
+        &["/bin/sh", "-c", ":", "-x", "--long=1", "--", "--help", "two  words", "'\"", &token()],
+    )
+}
+
+fn says(lab: &Lab, command: &[&str]) -> Result<Verdict> {
+    let expected = format!("Running [{}]", command.join(" "));
+    let ended = lab.run(command)?;
+    let line = ended.stdout.lines().next().unwrap_or_default().to_string();
+    let holds = match line.strip_prefix(&expected) {
+        Some("") => true,
+        Some(rest) => rest.starts_with(" as "),
+        None => false,
+    };
+    let found = if line.is_empty() { ended.describe() } else { line };
+    let meaning = "The first line on stdout names the command and all its arguments, in brackets, \
+                   with a space between two words.";
+    Ok(Verdict::new(holds, expected, found, meaning))
+}
+
+fn usage(lab: &Lab) -> Result<Verdict> {
+    let mut nonsense = lab.subject.clone();
+    nonsense.words = vec![token().into()];
+    let ended = nonsense.run::<&str>(lab.cage, &[])?;
+    let holds = ended.status == 2 && ended.stdout.is_empty() && !ended.stderr.is_empty();
+    let expected = "status 2, an explanation on stderr, nothing on stdout";
+    let meaning = "Scripts must be able to tell wrong usage from a command that failed.";
+    Ok(Verdict::new(holds, expected, ended.describe(), meaning))
+}
+
+fn plain_in_a_pipe(lab: &Lab) -> Result<Verdict> {
+    let good = lab.run(&["/bin/sh", "-c", ":"])?;
+    let bad = lab.run(&["/no/such/command"])?;
+    let text = good.stdout + &good.stderr + &bad.stdout + &bad.stderr;
+    let found = match text.lines().find(|line| line.contains('\x1b')) {
+        Some(line) => format!("the line {line:?}"),
+        None => format!("{} characters, no escape sequence among them", text.len()),
+    };
+    let meaning = "Colours are escape sequences. Only a terminal understands them.";
+    Ok(Verdict::new(!text.contains('\x1b'), "no escape sequences", found, meaning))
+}

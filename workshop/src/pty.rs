@@ -1,0 +1,104 @@
+//! A pseudo-terminal with somebody who types on it (pty(7)).
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::pty::{Winsize, openpty};
+
+use crate::cage::Cage;
+use crate::wait::until;
+
+/// A program on a terminal of its own, 80 columns wide.
+pub struct Terminal {
+    keyboard: File,
+    screen: Arc<Mutex<Vec<u8>>>,
+    seen: usize,
+    /// The program's process
+    pub process: Child,
+}
+
+impl Terminal {
+    /// Starts a program in the cage as the leader of a session on a new terminal.
+    pub fn start(
+        cage: &Cage,
+        program: &[OsString],
+        prepare: impl FnOnce(&mut Command) + Send + 'static,
+    ) -> Result<Self> {
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).context("cannot create a pseudo-terminal")?;
+        // setsid(1) makes its stdin the controlling terminal of a new session.
+        let mut line: Vec<OsString> = ["setsid", "--ctty"].map(OsString::from).into();
+        line.extend(program.iter().cloned());
+        let (stdin, stdout) = (pty.slave.try_clone()?, pty.slave.try_clone()?);
+        let stderr = pty.slave;
+        let process = cage.spawn(&line, move |command| {
+            command.stdin(stdin).stdout(stdout).stderr(Stdio::from(stderr));
+            prepare(command);
+        })?;
+        let keyboard = File::from(pty.master);
+        let mut output = keyboard.try_clone()?;
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&screen);
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            // Reading fails with EIO once nobody has the terminal open any more.
+            while let Ok(count @ 1..) = output.read(&mut chunk) {
+                let mut screen = shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                screen.extend_from_slice(&chunk[..count]);
+            }
+        });
+        Ok(Self { keyboard, screen, seen: 0, process })
+    }
+
+    /// Types some keys.
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        self.keyboard.write_all(keys.as_bytes()).context("cannot type on the terminal")
+    }
+
+    /// Everything that the terminal has shown, without the carriage returns.
+    pub fn text(&self) -> String {
+        let screen = self.screen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        String::from_utf8_lossy(&screen).replace('\r', "")
+    }
+
+    /// Waits for a text to appear after what was waited for before; tells what appeared up to it.
+    pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
+        let mut end = None;
+        until(limit, || {
+            let screen = self.text();
+            let new = screen.get(self.seen..).unwrap_or_default();
+            end = new.find(text).map(|at| self.seen + at + text.len());
+            end.is_some()
+        });
+        let screen = self.text();
+        let Some(end) = end else {
+            bail!("{text:?} did not appear on the terminal. It shows:\n{}", &screen[self.seen..]);
+        };
+        let new = screen[self.seen..end].to_string();
+        self.seen = end;
+        Ok(new)
+    }
+
+    /// Waits for the program's end and returns its exit status as a shell would.
+    pub fn end(&mut self, limit: Duration) -> Result<i32> {
+        let mut status = None;
+        until(limit, || {
+            status = self.process.try_wait().ok().flatten();
+            status.is_some()
+        });
+        match status {
+            Some(status) => Ok(crate::container::shell_status(status)),
+            None => bail!(
+                "it did not end within {} seconds. The terminal shows:\n{}",
+                limit.as_secs(),
+                self.text()
+            ),
+        }
+    }
+}
