@@ -1,4 +1,4 @@
-//! Cgroups of killed runs, `mydocker-PID`, and of killed checks, `workshop-PID`.
+//! Cgroups of killed runs, `mydocker-PID`, and of killed checks, `workshop-PID-COUNT`.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 
 use super::mountinfo::{self, Mount};
-use super::{Leftover, pid_after, processes};
+use super::{Leftover, checker, pid_after, processes};
 use crate::output::reason;
 
 /// How often to kill what is in a cgroup: each time may meet those that forked meanwhile.
@@ -48,10 +48,16 @@ fn children(folder: &Path) -> Vec<PathBuf> {
 fn search(folder: &Path, stale: &mut Vec<PathBuf>) {
     for child in children(folder) {
         let name = child.file_name().unwrap_or_default().to_string_lossy();
-        match pid_after("mydocker-", &name).or_else(|| pid_after("workshop-", &name)) {
-            Some(pid) if is_stale(&child, pid) => stale.push(child),
+        let stale_now = match (pid_after("mydocker-", &name), checker(&name)) {
+            (Some(pid), _) => Some(is_stale(&child, pid, &[])),
+            // A run in the cage of a dead checker is as stale as the cage.
+            (_, Some(pid)) => Some(is_stale(&child, pid, &pids(&child))),
+            _ => None,
+        };
+        match stale_now {
+            Some(true) => stale.push(child),
             // What lies in a cgroup of ours is its owner's to remove.
-            Some(_) => {}
+            Some(false) => {}
             None => search(&child, stale),
         }
     }
@@ -59,9 +65,9 @@ fn search(folder: &Path, stale: &mut Vec<PathBuf>) {
 
 /// The run that made it is gone, and so is any other above its processes. (Seen from outside of
 /// Docker, a run inside has another pid than the one in the name.)
-fn is_stale(folder: &Path, pid: i32) -> bool {
+fn is_stale(folder: &Path, pid: i32, except: &[i32]) -> bool {
     !processes::runs(pid)
-        && !pids(folder).into_iter().any(processes::belongs_to_a_run)
+        && !pids(folder).into_iter().any(|pid| processes::belongs_to_a_run(pid, except))
         && !holds_hidden_processes(folder)
 }
 

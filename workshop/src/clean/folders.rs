@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use nix::unistd::geteuid;
 
-use super::{Leftover, mountinfo, pid_after, processes};
+use super::{Leftover, checker, mountinfo, pid_after, processes};
 use crate::output::reason;
 
 pub(super) fn find(project: &Path) -> Result<Vec<Leftover>> {
@@ -17,11 +17,9 @@ pub(super) fn find(project: &Path) -> Result<Vec<Leftover>> {
         pid_after("rootfs.", name)
     });
     let temporary = folders(&env::temp_dir(), |name, file| {
-        let (kind, pid) = name.rsplit_once('-')?;
-        let ours = kind == "workshop" || kind.starts_with("workshop-");
-        // Private, as we make them: somebody's own workshop-2024 is not.
+        // Private, as we make them: somebody's own workshop-2024-05 is not.
         let private = file.mode() & 0o077 == 0 && [0, geteuid().as_raw()].contains(&file.uid());
-        (ours && private).then(|| pid_after("", pid))?
+        checker(name).filter(|_| private)
     });
     let leftovers = half_made.into_iter().chain(temporary).map(|folder| {
         Leftover::new(format!("folder {}", folder.display()), move || remove(&folder))

@@ -41,7 +41,7 @@ type Finder = fn(&Path) -> Result<Vec<Leftover>>;
 
 /// In this order, since each makes the next one removable.
 const FINDERS: [Finder; 5] =
-    [processes::find, mounts::find, network::find, cgroups::find, folders::find];
+    [processes::find, cgroups::find, mounts::find, network::find, folders::find];
 
 /// Removes what killed runs left behind, or only names it. Goes on past failures and reports them
 /// all; the exit code is 1 if there were any.
@@ -123,6 +123,13 @@ fn pid_after(prefix: &str, name: &str) -> Option<i32> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
+/// The number of the process in what a check makes: `workshop-4711-0`.
+fn checker(name: &str) -> Option<i32> {
+    let (pid, count) = name.strip_prefix("workshop-")?.split_once('-')?;
+    pid_after("", count)?;
+    pid_after("", pid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +141,16 @@ mod tests {
             ["veth", "veth-1", "veth+1", "veth1a", "vethernet1", "xveth1", "veth99999999999"]
         {
             assert_eq!(pid_after("veth", name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn checks_name_what_they_make_by_pid_and_count() {
+        assert_eq!(checker("workshop-4711-0"), Some(4711));
+        for name in
+            ["workshop-4711", "workshop-4711-", "workshop--1", "workshop-a-1", "workshop-1-a"]
+        {
+            assert_eq!(checker(name), None, "{name}");
         }
     }
 }

@@ -113,10 +113,10 @@ pub(super) fn runs(pid: i32) -> bool {
     read(pid).is_some_and(|process| process.is_runner())
 }
 
-/// Whether the process is, or descends from, a run that still lives.
-pub(super) fn belongs_to_a_run(pid: i32) -> bool {
+/// Whether the process is, or descends from, a run that still lives, other than these.
+pub(super) fn belongs_to_a_run(pid: i32, except: &[i32]) -> bool {
     let ancestors = std::iter::successors(read(pid), |process| read(process.parent));
-    ancestors.take(1000).any(|process| process.is_runner())
+    ancestors.take(1000).any(|process| process.is_runner() && !except.contains(&process.pid))
 }
 
 /// A container that runs now, for people: `mine (pid 4711)`.
