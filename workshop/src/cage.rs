@@ -20,6 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{self, Pid};
 
 use crate::kernel::{self, PidsCgroup};
+use crate::mountinfo::{self, Mount};
 use crate::wait::until;
 
 /// The name that the cage's machine goes by.
@@ -113,8 +114,8 @@ impl Cage {
     }
 
     /// The mounts that the cage's machine has.
-    pub fn mounts(&self) -> Result<Vec<kernel::Mount>> {
-        kernel::mounts(self.thread)
+    pub fn mounts(&self) -> Result<Vec<Mount>> {
+        mountinfo::of(self.thread)
     }
 
     /// The hostname of the cage's machine.

@@ -133,7 +133,8 @@ pub fn read(project: &Path, step: &Step) -> Result<String> {
 }
 
 impl Line {
-    fn sign(&self) -> char {
+    /// What a unified diff puts before it.
+    pub fn sign(&self) -> char {
         match self.kind {
             Kind::Context => ' ',
             Kind::Deleted => '-',

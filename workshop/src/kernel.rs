@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
+use crate::mountinfo::{self, Mount};
+
 /// The text of a file in a process's folder below /proc.
 pub fn read(pid: Pid, file: &str) -> Result<String> {
     let path = format!("/proc/{pid}/{file}");
@@ -64,61 +66,11 @@ pub fn is_alive(pid: Pid) -> bool {
     Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)
 }
 
-/// A line of /proc/PID/mountinfo.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// The part of the filesystem that is shown, `/` for all of it
-    pub root: String,
-    /// Where it is mounted, as the process sees it
-    pub point: String,
-    /// `shared:N`, `master:N` and the like; nothing for a private mount
-    pub propagation: Vec<String>,
-    /// As in `overlay`
-    pub kind: String,
-    /// What was mounted, as in `/dev/sda1`; for filesystems without a device any name
-    pub source: String,
-    /// The filesystem's own options, as in `lowerdir=...`
-    pub options: String,
-}
-
-/// The mounts that a process sees.
-pub fn mounts(pid: Pid) -> Result<Vec<Mount>> {
-    parse_mounts(&read(pid, "mountinfo")?)
-}
-
-/// Reads the format of /proc/PID/mountinfo.
-pub fn parse_mounts(text: &str) -> Result<Vec<Mount>> {
-    let parse = |line: &str| {
-        let (place, filesystem) = line.split_once(" - ")?;
-        let place: Vec<&str> = place.split(' ').collect();
-        let mut filesystem = filesystem.split(' ').map(str::to_string);
-        Some(Mount {
-            root: unescape(place.get(3)?),
-            point: unescape(place.get(4)?),
-            propagation: place.get(6..)?.iter().map(|tag| tag.to_string()).collect(),
-            kind: filesystem.next()?,
-            source: unescape(&filesystem.next()?),
-            options: filesystem.next().unwrap_or_default(),
-        })
-    };
-    let mount = |line| parse(line).with_context(|| format!("cannot understand the mount {line:?}"));
-    text.lines().map(mount).collect()
-}
-
-/// The kernel writes a space, tab, newline and backslash in octal.
-fn unescape(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_string(), |text, (code, character)| text.replace(code, character))
-}
-
 /// The cgroup that limits the number of a process's children (cgroups(7)).
 #[derive(Clone, Debug)]
 pub struct PidsCgroup {
     /// 1 or 2
     pub version: u8,
-    /// Where the hierarchy is mounted
-    pub mount: PathBuf,
     /// The cgroup's own folder
     pub folder: PathBuf,
 }
@@ -126,7 +78,7 @@ pub struct PidsCgroup {
 impl PidsCgroup {
     /// The pids cgroup of a process, on a machine with cgroup v1, v2, or both.
     pub fn of(pid: Pid) -> Result<Self> {
-        Self::parse(&read(pid, "cgroup")?, &mounts(Pid::this())?)
+        Self::parse(&read(pid, "cgroup")?, &mountinfo::own()?)
     }
 
     fn parse(memberships: &str, mounts: &[Mount]) -> Result<Self> {
@@ -149,10 +101,12 @@ impl PidsCgroup {
              mount -t cgroup2 cgroup2 /sys/fs/cgroup",
         )?;
         let below = Path::new(path).strip_prefix(&mount.root).with_context(|| {
-            format!("the cgroup {path} lies outside of what is mounted on {}", mount.point)
+            format!(
+                "the cgroup {path} lies outside of what is mounted on {}",
+                mount.point.display()
+            )
         })?;
-        let mount = PathBuf::from(&mount.point);
-        Ok(Self { version, folder: mount.join(below), mount })
+        Ok(Self { version, folder: mount.point.join(below) })
     }
 
     /// The nearest cgroup, from this one upwards, in which a new one gets the pids controller.
@@ -202,16 +156,8 @@ mod tests {
 ";
 
     #[test]
-    fn reads_mountinfo() {
-        let mounts = parse_mounts(MOUNTS).unwrap();
-        assert_eq!(mounts[1].propagation, ["shared:9", "master:2"]);
-        assert_eq!(mounts[2].point, "/sys/fs/cgroup/pids x");
-        assert!(parse_mounts("27 1 254:0 /\n").is_err());
-    }
-
-    #[test]
     fn finds_the_pids_cgroup_on_v1_and_on_v2() {
-        let mounts = parse_mounts(MOUNTS).unwrap();
+        let mounts = MOUNTS.lines().filter_map(mountinfo::parse).collect::<Vec<_>>();
         let v1 = PidsCgroup::parse("8:pids:/docker/a\n0::/b\n", &mounts).unwrap();
         assert_eq!((v1.version, v1.folder), (1, "/sys/fs/cgroup/pids x/a".into()));
         let v2 = PidsCgroup::parse("1:name=systemd:/\n0::/b\n", &mounts).unwrap();

@@ -52,7 +52,8 @@ impl Pair {
         }
     }
 
-    fn changed(&self) -> usize {
+    /// Lines that come or go.
+    pub fn changed(&self) -> usize {
         self.added + self.deleted
     }
 }

@@ -1,11 +1,10 @@
 //! `cargo workshop`: the helper that goes with the steps.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use colored::Colorize;
 use workshop::steps::{self, Step};
 use workshop::{check, clean, diff, ladder, output, project};
 
@@ -35,6 +34,7 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(override_usage = "cargo workshop diff <FROM> <TO>\n       cargo workshop diff --stat")]
 struct Diff {
     /// The step to start from: its number or its name, as 04 or child
     #[arg(value_parser = step, required_unless_present = "stat")]
@@ -55,10 +55,7 @@ fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            if !io::stderr().is_terminal() {
-                colored::control::set_override(false);
-            }
-            let _ = writeln!(io::stderr(), "{} {error:#}", "error:".red().bold());
+            output::complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,8 +1,9 @@
 //! Words for people.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use anyhow::{Result, anyhow};
+use colored::Colorize;
 use nix::errno::Errno;
 
 /// Writes the text to stdout. A reader that has seen enough (`| head`) is no error.
@@ -14,6 +15,16 @@ pub fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes an error to stderr.
+pub fn complain(message: &str) {
+    let mut stderr = io::stderr().lock();
+    let mut word = "error:".red().bold();
+    if !stderr.is_terminal() {
+        word = "error:".normal();
+    }
+    let _ = writeln!(stderr, "{word} {message}");
 }
 
 /// Why a call failed, as errno(3) says it.

@@ -164,6 +164,10 @@ fn orphaned_containers_are_killed_and_live_ones_are_not() {
     machine.expect(&[&format!("process {child} (/proc/self/exe child)")]);
     assert!(!alive(child) && !alive(command), "the command of a container goes with it");
     assert!(alive(live_child) && alive(live_command));
+    let (run, detached, _) = machine.run("final");
+    kill(run);
+    machine.expect(&[]);
+    assert!(alive(detached), "`final` has containers that outlive their run");
     kill(live);
     // The program may have been built anew since.
     fs::remove_file(machine.project.join("bin/step05")).unwrap();
@@ -179,13 +183,18 @@ fn cgroups_go_with_what_is_left_in_them() {
     let dead = dead_pid();
     let (me, live_pid) = (process::id(), live.id());
     sh(&format!(
-        "cd {CGROUPS}; mkdir other mydocker-x mydocker-{dead} workshop-{dead} workshop-{dead}/leaf
-        mkdir mydocker-{live_pid} workshop-{me} workshop-{me}/mydocker-{dead} other/mydocker-{dead}
+        "cd {CGROUPS}; mkdir other mydocker-x mydocker-{dead} workshop-{dead}-0 workshop-{dead}-0/leaf
+        mkdir mydocker-{live_pid} workshop-{me}-1 workshop-{me}-1/mydocker-{dead} other/mydocker-{dead}
         mkdir mydocker-{sleeper} mydocker-9999999
         echo {command} > mydocker-9999999/cgroup.procs"
     ));
-    // In a cgroup of the dead: a process that no run looks after.
-    sh(&format!("cd {CGROUPS}; sh -c 'echo $$ > workshop-{dead}/leaf/cgroup.procs; sleep 1000 &'"));
+    // In the cage of a dead checker: a container whose run is in there too.
+    let caged =
+        "cd $1; echo $$ > $2/leaf/cgroup.procs; cp /bin/sh bin/step07; bin/step07 run & sleep .2";
+    let cage = format!("{CGROUPS}/workshop-{dead}-0");
+    let mut command_in_cage = Command::new("sh");
+    command_in_cage.args(["-c", caged, "sh"]).arg(&machine.project).arg(&cage);
+    assert!(command_in_cage.stdout(Stdio::null()).status().unwrap().success());
     let output = machine.clean(&[]);
     let said = String::from_utf8(output.stdout).unwrap();
     let mut lines: Vec<_> = said.lines().collect();
@@ -195,18 +204,32 @@ fn cgroups_go_with_what_is_left_in_them() {
         // A process has that pid, but is no container.
         format!("removed cgroup {CGROUPS}/mydocker-{sleeper}"),
         format!("removed cgroup {CGROUPS}/other/mydocker-{dead}"),
-        format!("removed cgroup {CGROUPS}/workshop-{dead}"),
+        format!("removed cgroup {cage}"),
     ];
     expected.sort_unstable();
     assert_eq!(lines, expected);
     assert!(alive(sleeper.cast_signed()) && alive(command) && live.try_wait().unwrap().is_none());
-    sh(&format!("cd {CGROUPS}; rmdir workshop-{me}/mydocker-{dead} workshop-{me}"));
+    sh(&format!("cd {CGROUPS}; rmdir workshop-{me}-1/mydocker-{dead} workshop-{me}-1"));
     sh(&format!("cd {CGROUPS}; rmdir mydocker-{live_pid} mydocker-x other"));
     machine.expect(&[]);
     kill(live);
     let output = machine.clean(&[]);
     assert!(output.status.success(), "{output:?}");
     assert!(!Path::new(CGROUPS).join("mydocker-9999999").exists());
+}
+
+#[test]
+fn processes_outside_of_the_pid_namespace_stay() {
+    let Some(machine) = Machine::new("processes_outside_of_the_pid_namespace_stay") else { return };
+    let (live, _, command) = machine.run("step08");
+    sh(&format!(
+        "cd {CGROUPS}; mkdir mydocker-9999999; echo {command} > mydocker-9999999/cgroup.procs"
+    ));
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_workshop"), "clean"]);
+    let output = command.current_dir(&machine.project).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "nothing to clean\n");
+    kill(live);
 }
 
 #[test]
@@ -250,6 +273,13 @@ fn mounts_on_the_host_are_undone_in_order() {
         "mount /run (tmpfs)",
         &format!("mount {rootfs}/proc (proc)"),
     ]);
+    sh("mount -t tmpfs mydocker /run");
+    let (live, ..) = machine.run("mine");
+    let output = machine.clean(&[]);
+    let kept = format!("kept mount /run (tmpfs): mine (pid {}) may use it\n", live.id());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), kept);
+    kill(live);
+    machine.clean(&[]);
     // Covered by another's mount, it stays, and the rest goes.
     sh(&format!("mount -t proc proc {rootfs}/proc; mount -t tmpfs mydocker /run"));
     sh("mount -t tmpfs theirs /run");
@@ -279,20 +309,19 @@ fn folders_of_the_dead_go_and_those_of_others_stay() {
     let (dead, me) = (dead_pid(), process::id());
     let tmp = machine.project.join("tmp");
     let make = |path: PathBuf, mode| fs::DirBuilder::new().mode(mode).create(path).unwrap();
-    for name in [format!("workshop-{dead}"), format!("workshop-check-{dead}")] {
-        make(tmp.join(name), 0o700);
-    }
+    make(tmp.join(format!("workshop-{dead}-0")), 0o700);
     let kept = [
-        tmp.join(format!("workshop-{me}")),
+        tmp.join(format!("workshop-{me}-0")),
         tmp.join(format!("other-{dead}")),
         tmp.join("workshop-notes"),
+        tmp.join(format!("workshop-{dead}")),
         machine.project.join(format!("rootfs.{me}.new")),
         machine.project.join("rootfs.bak"),
     ];
     for path in &kept {
         make(path.clone(), 0o700);
     }
-    make(tmp.join("workshop-2024"), 0o755);
+    make(tmp.join("workshop-2024-05"), 0o755);
     let half_made = machine.project.join(format!("rootfs.{dead}.new"));
     make(half_made.clone(), 0o755);
     fs::write(half_made.join("file"), "").unwrap();
@@ -302,11 +331,10 @@ fn folders_of_the_dead_go_and_those_of_others_stay() {
     said.sort_unstable();
     let mut expected = [
         format!("removed folder {}", half_made.display()),
-        format!("removed folder {}/workshop-{dead}", tmp.display()),
-        format!("removed folder {}/workshop-check-{dead}", tmp.display()),
+        format!("removed folder {}/workshop-{dead}-0", tmp.display()),
     ];
     expected.sort_unstable();
     assert_eq!(said, expected);
     machine.expect(&[]);
-    assert!(kept.iter().all(|path| path.is_dir()) && tmp.join("workshop-2024").is_dir());
+    assert!(kept.iter().all(|path| path.is_dir()) && tmp.join("workshop-2024-05").is_dir());
 }

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::{PATIENCE, token};
 use crate::kernel;
+use crate::mountinfo::Mount;
 use crate::pty::Terminal;
 use crate::wait::until;
 
@@ -195,7 +196,7 @@ struct State {
     hostname: String,
     processes: Vec<Pid>,
     cgroups: Vec<std::path::PathBuf>,
-    mounts: Vec<kernel::Mount>,
+    mounts: Vec<Mount>,
     links: Vec<String>,
 }
 

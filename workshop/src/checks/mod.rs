@@ -15,6 +15,7 @@ mod run;
 mod uts;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -127,7 +128,9 @@ impl Bench {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("workshop-{}-{count}", process::id()));
-        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        // Private: by this, too, `clean` knows it for ours.
+        let made = fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("cannot create {}", folder.display()))?;
         let bench = Self { folder };
         let copy =
             Command::new("cp").arg("-a").arg(rootfs).arg(bench.folder.join("rootfs")).output();

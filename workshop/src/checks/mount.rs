@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::uts::own_namespace;
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::kernel;
+use crate::mountinfo::{self, Mount};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -69,13 +70,17 @@ fn mounts_private(lab: &Lab) -> Result<Verdict> {
     let host = lab.cage.mounts()?;
     let host: Vec<&String> = host.iter().flat_map(|mount| &mount.propagation).collect();
     // The same number on both sides: what is mounted below one appears below the other.
-    let shared = |mount: &kernel::Mount| {
+    let shared = |mount: &Mount| {
         mount.propagation.iter().any(|tag| tag.starts_with("shared:") && host.contains(&tag))
     };
-    let mounts = kernel::mounts(pid)?;
+    let mounts = mountinfo::of(pid)?;
     let found = match mounts.iter().find(|mount| shared(mount)) {
         Some(mount) => {
-            format!("{} is {} inside and outside", mount.point, mount.propagation.join(" "))
+            format!(
+                "{} is {} inside and outside",
+                mount.point.display(),
+                mount.propagation.join(" ")
+            )
         }
         None => format!("{} mounts, none of them shared with the host", mounts.len()),
     };
@@ -114,7 +119,7 @@ fn host_mounts(lab: &Lab) -> Result<Verdict> {
     let during = lab.cage.mounts()?;
     held.end()?;
     let found = match during.iter().find(|mount| !before.contains(mount)) {
-        Some(mount) => format!("{} appeared on {}", mount.kind, mount.point),
+        Some(mount) => format!("{} appeared on {}", mount.kind, mount.point.display()),
         None if during == before => format!("{} mounts before and during the run", before.len()),
         None => "a mount of the host has gone".to_string(),
     };

@@ -1,13 +1,13 @@
 //! Step 09: an overlay filesystem.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::token;
-use crate::kernel;
+use crate::mountinfo;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -59,10 +59,10 @@ pub(super) const CHECKS: &[Check] = &[
 
 fn overlay_root(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
-    let mounts = kernel::mounts(held.command)?;
+    let mounts = mountinfo::of(held.command)?;
     let root = mounts
         .iter()
-        .rfind(|mount| mount.point == "/")
+        .rfind(|mount| mount.point == Path::new("/"))
         .context("/ is not a mount point of the container")?;
     let upper = root.options.split(',').find(|option| option.starts_with("upperdir="));
     let holds = root.kind == "overlay" && upper.is_some();

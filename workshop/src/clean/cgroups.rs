@@ -1,4 +1,4 @@
-//! Cgroups of killed runs, `mydocker-PID`, and of killed checks, `workshop-PID`.
+//! Cgroups of killed runs, `mydocker-PID`, and of killed checks, `workshop-PID-COUNT`.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::mountinfo::{self, Mount};
-use super::{Leftover, pid_after, processes};
+use crate::mountinfo::{self, Mount};
+
+use super::{Leftover, checker, pid_after, processes};
 use crate::output::reason;
 
 /// How often to kill what is in a cgroup: each time may meet those that forked meanwhile.
 const ROUNDS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn find(_project: &Path) -> Result<Vec<Leftover>> {
     let limits_processes = |mount: &Mount| {
@@ -24,7 +26,7 @@ pub(super) fn find(_project: &Path) -> Result<Vec<Leftover>> {
             || mount.kind == "cgroup" && mount.options.split(',').any(|option| option == "pids")
     };
     let (mut stale, mut seen) = (Vec::new(), HashSet::new());
-    for mount in mountinfo::read()?.into_iter().filter(limits_processes) {
+    for mount in mountinfo::own()?.into_iter().filter(limits_processes) {
         search(&mount.point, &mut stale);
     }
     // A tree that is mounted twice shows everything twice.
@@ -47,10 +49,16 @@ fn children(folder: &Path) -> Vec<PathBuf> {
 fn search(folder: &Path, stale: &mut Vec<PathBuf>) {
     for child in children(folder) {
         let name = child.file_name().unwrap_or_default().to_string_lossy();
-        match pid_after("mydocker-", &name).or_else(|| pid_after("workshop-", &name)) {
-            Some(pid) if is_stale(&child, pid) => stale.push(child),
+        let stale_now = match (pid_after("mydocker-", &name), checker(&name)) {
+            (Some(pid), _) => Some(is_stale(&child, pid, &[])),
+            // A run in the cage of a dead checker is as stale as the cage.
+            (_, Some(pid)) => Some(is_stale(&child, pid, &pids(&child))),
+            _ => None,
+        };
+        match stale_now {
+            Some(true) => stale.push(child),
             // What lies in a cgroup of ours is its owner's to remove.
-            Some(_) => {}
+            Some(false) => {}
             None => search(&child, stale),
         }
     }
@@ -58,8 +66,23 @@ fn search(folder: &Path, stale: &mut Vec<PathBuf>) {
 
 /// The run that made it is gone, and so is any other above its processes. (Seen from outside of
 /// Docker, a run inside has another pid than the one in the name.)
-fn is_stale(folder: &Path, pid: i32) -> bool {
-    !processes::runs(pid) && !pids(folder).into_iter().any(processes::belongs_to_a_run)
+fn is_stale(folder: &Path, pid: i32, except: &[i32]) -> bool {
+    !processes::runs(pid)
+        && !pids(folder).into_iter().any(|pid| processes::belongs_to_a_run(pid, except))
+        && !holds_hidden_processes(folder)
+}
+
+/// Whether only processes outside of our PID namespace are in it: nothing tells whose they are.
+fn holds_hidden_processes(folder: &Path) -> bool {
+    let count = || fs::read_to_string(folder.join("pids.current")).unwrap_or_default();
+    // Those that have just been killed count until their parent takes note.
+    (0..ROUNDS).all(|_| {
+        let hidden = pids(folder).is_empty() && !["", "0"].contains(&count().trim());
+        if hidden {
+            thread::sleep(PAUSE);
+        }
+        hidden
+    })
 }
 
 /// The processes in a cgroup and those below.
@@ -95,7 +118,7 @@ fn remove_tree(folder: &Path) -> Result<()> {
         if !removed.as_ref().is_err_and(|error| error.kind() == ErrorKind::ResourceBusy) {
             break;
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(PAUSE);
         removed = fs::remove_dir(folder);
     }
     match removed {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use nix::unistd::geteuid;
 
-use super::{Leftover, mountinfo, pid_after, processes};
+use crate::mountinfo;
+
+use super::{Leftover, checker, pid_after, processes};
 use crate::output::reason;
 
 pub(super) fn find(project: &Path) -> Result<Vec<Leftover>> {
@@ -17,11 +19,9 @@ pub(super) fn find(project: &Path) -> Result<Vec<Leftover>> {
         pid_after("rootfs.", name)
     });
     let temporary = folders(&env::temp_dir(), |name, file| {
-        let (kind, pid) = name.rsplit_once('-')?;
-        let ours = kind == "workshop" || kind.starts_with("workshop-");
-        // Private, as we make them: somebody's own workshop-2024 is not.
+        // Private, as we make them: somebody's own workshop-2024-05 is not.
         let private = file.mode() & 0o077 == 0 && [0, geteuid().as_raw()].contains(&file.uid());
-        (ours && private).then(|| pid_after("", pid))?
+        checker(name).filter(|_| private)
     });
     let leftovers = half_made.into_iter().chain(temporary).map(|folder| {
         Leftover::new(format!("folder {}", folder.display()), move || remove(&folder))
@@ -44,7 +44,7 @@ fn folders(parent: &Path, pid: impl Fn(&str, &Metadata) -> Option<i32>) -> Vec<P
 fn remove(folder: &Path) -> Result<()> {
     // What is mounted in there would be emptied too.
     let inside = folder.canonicalize().unwrap_or(folder.into());
-    if let Some(mount) = mountinfo::read()?.iter().find(|mount| mount.point.starts_with(&inside)) {
+    if let Some(mount) = mountinfo::own()?.iter().find(|mount| mount.point.starts_with(&inside)) {
         bail!("{} is a mount. Unmount it first", mount.point.display());
     }
     fs::remove_dir_all(folder).map_err(|error| anyhow!("{}", reason(&error)))

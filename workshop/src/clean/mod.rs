@@ -5,12 +5,10 @@
 
 mod cgroups;
 mod folders;
-mod mountinfo;
 mod mounts;
 mod network;
 mod processes;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -39,7 +37,7 @@ type Finder = fn(&Path) -> Result<Vec<Leftover>>;
 
 /// In this order, since each makes the next one removable.
 const FINDERS: [Finder; 5] =
-    [processes::find, mounts::find, network::find, cgroups::find, folders::find];
+    [processes::find, cgroups::find, mounts::find, network::find, folders::find];
 
 /// Removes what killed runs left behind, or only names it. Goes on past failures and reports them
 /// all; the exit code is 1 if there were any.
@@ -55,7 +53,7 @@ pub fn clean(project: &Path, dry_run: bool) -> Result<ExitCode> {
     let (mut found, mut failed) = (false, false);
     for find in FINDERS {
         let leftovers = find(project).unwrap_or_else(|error| {
-            complain(&error.to_string());
+            output::complain(&error.to_string());
             failed = true;
             Vec::new()
         });
@@ -70,7 +68,7 @@ pub fn clean(project: &Path, dry_run: bool) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What only root can remove.
+/// All that there is to remove.
 fn find_all(project: &Path) -> Result<Vec<Leftover>> {
     let mut all = Vec::new();
     for find in FINDERS {
@@ -87,7 +85,7 @@ fn treat(leftover: Leftover, dry_run: bool) -> Result<bool> {
     } else if dry_run {
         output::print(&format!("{} {what}\n", "would remove".yellow().bold()))?;
     } else if let Err(error) = (leftover.remove)() {
-        complain(&format!("cannot remove {what}: {error}"));
+        output::complain(&format!("cannot remove {what}: {error}"));
         return Ok(false);
     } else {
         output::print(&format!("{} {what}\n", "removed".green().bold()))?;
@@ -95,14 +93,17 @@ fn treat(leftover: Leftover, dry_run: bool) -> Result<bool> {
     Ok(true)
 }
 
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "{} {message}", "error:".red().bold());
-}
-
 /// The number in names like `mydocker-4711`.
 fn pid_after(prefix: &str, name: &str) -> Option<i32> {
     let digits = name.strip_prefix(prefix)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// The number of the process in what a check makes: `workshop-4711-0`.
+fn checker(name: &str) -> Option<i32> {
+    let (pid, count) = name.strip_prefix("workshop-")?.split_once('-')?;
+    pid_after("", count)?;
+    pid_after("", pid)
 }
 
 #[cfg(test)]
@@ -116,6 +117,16 @@ mod tests {
             ["veth", "veth-1", "veth+1", "veth1a", "vethernet1", "xveth1", "veth99999999999"]
         {
             assert_eq!(pid_after("veth", name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn checks_name_what_they_make_by_pid_and_count() {
+        assert_eq!(checker("workshop-4711-0"), Some(4711));
+        for name in
+            ["workshop-4711", "workshop-4711-", "workshop--1", "workshop-a-1", "workshop-1-a"]
+        {
+            assert_eq!(checker(name), None, "{name}");
         }
     }
 }

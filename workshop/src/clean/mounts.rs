@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
-use super::mountinfo::{self, Mount};
+use crate::mountinfo::{self, Mount};
+
 use super::{Leftover, processes};
 
 /// The steps name their tmpfs and overlay `mydocker`; a proc in the root filesystem is theirs too.
@@ -17,12 +18,13 @@ pub(super) fn find(project: &Path) -> Result<Vec<Leftover>> {
         let inside = rootfs.as_ref().is_some_and(|rootfs| mount.point.starts_with(rootfs));
         marked || mount.kind == "proc" && inside
     };
-    let mut mounts = mountinfo::read()?;
+    let mut mounts = mountinfo::own()?;
     mounts.retain(ours);
     if mounts.is_empty() {
         return Ok(Vec::new());
     }
-    let in_use = processes::live_in_our_namespace("mnt")?;
+    // No namespace tells whose a mount is: it may have spread from a container's.
+    let in_use = processes::live()?;
     // The last one first: it may lie in, or on, those before.
     let leftovers = mounts.into_iter().rev().map(|mount| {
         let what = format!("mount {} ({})", mount.point.display(), mount.kind);
@@ -32,7 +34,7 @@ pub(super) fn find(project: &Path) -> Result<Vec<Leftover>> {
 }
 
 fn unmount(ours: &Mount) -> Result<()> {
-    let mounts = mountinfo::read()?;
+    let mounts = mountinfo::own()?;
     if !mounts.iter().any(|mount| mount.id == ours.id) {
         return Ok(());
     }

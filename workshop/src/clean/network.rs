@@ -19,15 +19,14 @@ pub(super) fn find(_project: &Path) -> Result<Vec<Leftover>> {
         .filter(|link| link.bridge.as_deref() == Some(BRIDGE))
         .partition(|link| pid_after("veth", &link.name).is_some_and(|pid| !processes::runs(pid)));
     let mut leftovers: Vec<_> = stale.into_iter().map(|link| delete_link(link.name)).collect();
-    let user = || processes::live_in_our_namespace("net");
     if used.is_empty() && links("bridge")?.is_some_and(|all| all.iter().any(|l| l.name == BRIDGE)) {
-        leftovers.push(Leftover { in_use: user()?, ..delete_link(BRIDGE.to_string()) });
+        leftovers.push(Leftover { in_use: processes::live()?, ..delete_link(BRIDGE.to_string()) });
     }
     for entry in fs::read_dir("/run/netns").into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let stale = pid_after("mydocker-", &name).or_else(|| pid_after("mydocker", &name));
         if name == "mydocker" {
-            leftovers.push(Leftover { in_use: user()?, ..delete_namespace(name) });
+            leftovers.push(Leftover { in_use: processes::live()?, ..delete_namespace(name) });
         } else if stale.is_some_and(|pid| !processes::runs(pid)) {
             leftovers.push(delete_namespace(name));
         }

@@ -18,7 +18,7 @@ use crate::output::reason;
 /// How long a killed process may take to go.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Process {
     pub(super) pid: i32,
     parent: i32,
@@ -83,10 +83,11 @@ impl Process {
         is_step(&name) || name == "workshop" || built
     }
 
-    /// A container whose `run` is gone. A parent that cannot be seen (0) may well be a `run`.
+    /// A step's container whose `run` is gone: those of `final` may live on without one, and a
+    /// parent that cannot be seen (0) may well be a `run`.
     fn is_orphan(&self) -> bool {
-        // As root /proc names the step; else the word after exec is all there is to see.
-        let ours = |name: String| is_step(&name) || name == "exe";
+        // Without root there is no more to see than the last word of `/proc/self/exe`.
+        let ours = |name: String| is_step(&name) && name != "final" || name == "exe";
         self.is_child()
             && self.parent != 0
             && self.args[0] == "/proc/self/exe"
@@ -99,6 +100,7 @@ impl Process {
     }
 }
 
+/// Whether a program of this name runs containers.
 fn is_step(name: &str) -> bool {
     let digits = name.strip_prefix("step").unwrap_or("");
     name == "final"
@@ -111,20 +113,17 @@ pub(super) fn runs(pid: i32) -> bool {
     read(pid).is_some_and(|process| process.is_runner())
 }
 
-/// Whether the process is, or descends from, a run that still lives.
-pub(super) fn belongs_to_a_run(pid: i32) -> bool {
+/// Whether the process is, or descends from, a run that still lives, other than these.
+pub(super) fn belongs_to_a_run(pid: i32, except: &[i32]) -> bool {
     let ancestors = std::iter::successors(read(pid), |process| read(process.parent));
-    ancestors.take(1000).any(|process| process.is_runner())
+    ancestors.take(1000).any(|process| process.is_runner() && !except.contains(&process.pid))
 }
 
-/// A container in our own namespace of this kind, for people: `mine (pid 4711)`.
-pub(super) fn live_in_our_namespace(kind: &str) -> Result<Option<String>> {
-    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
-    let ours = namespace("self");
-    Ok(all()?.into_iter().find_map(|process| {
+/// A container that runs now, for people: `mine (pid 4711)`.
+pub(super) fn live() -> Result<Option<String>> {
+    Ok(all()?.into_iter().filter(|process| !process.is_orphan()).find_map(|process| {
         let name = process.name().filter(|name| is_step(name))?;
-        let here = !process.is_orphan() && namespace(&process.pid.to_string()) == ours;
-        here.then(|| format!("{name} (pid {})", process.pid))
+        Some(format!("{name} (pid {})", process.pid))
     }))
 }
 

@@ -1,40 +1,56 @@
 //! The mounts that this process sees: proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
+use nix::unistd::Pid;
 
-use crate::output::reason;
+use crate::kernel;
 
-pub(super) struct Mount {
-    pub(super) id: String,
-    pub(super) parent: String,
-    pub(super) point: PathBuf,
-    pub(super) kind: String,
-    pub(super) source: String,
-    /// Of the file system, not of the mount.
-    pub(super) options: String,
+/// A mount, as a process sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Its number.
+    pub id: String,
+    /// The number of the mount that it lies on.
+    pub parent: String,
+    /// The part of the filesystem that is shown, `/` for all of it.
+    pub root: PathBuf,
+    /// Where it is mounted.
+    pub point: PathBuf,
+    /// `shared:N`, `master:N` and the like; nothing for a private mount.
+    pub propagation: Vec<String>,
+    /// The filesystem's name, as in `overlay`.
+    pub kind: String,
+    /// What was mounted, as in `/dev/sda1`; for filesystems without a device any name.
+    pub source: String,
+    /// Of the filesystem, not of the mount.
+    pub options: String,
 }
 
-/// All mounts, in the order in which they were made.
-pub(super) fn read() -> Result<Vec<Mount>> {
-    let text = fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|error| anyhow!("cannot read /proc/self/mountinfo: {}", reason(&error)))?;
-    Ok(text.lines().filter_map(parse).collect())
+/// All mounts of this process, in the order in which they were made.
+pub fn own() -> Result<Vec<Mount>> {
+    of(Pid::this())
+}
+
+/// All mounts that a process or a thread sees.
+pub fn of(pid: Pid) -> Result<Vec<Mount>> {
+    Ok(kernel::read(pid, "mountinfo")?.lines().filter_map(parse).collect())
 }
 
 /// `36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/sda1 rw,errors=continue`
-fn parse(line: &str) -> Option<Mount> {
+pub(crate) fn parse(line: &str) -> Option<Mount> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mount: Vec<_> = mount.split(' ').collect();
     let mut file_system = file_system.split(' ');
     Some(Mount {
         id: mount.first()?.to_string(),
         parent: mount.get(1)?.to_string(),
+        root: PathBuf::from(unescape(mount.get(3)?)),
         point: PathBuf::from(unescape(mount.get(4)?)),
+        propagation: mount.get(6..)?.iter().map(|tag| tag.to_string()).collect(),
         kind: file_system.next()?.to_string(),
         source: file_system.next()?.to_string(),
         options: file_system.next()?.to_string(),
@@ -67,6 +83,7 @@ mod tests {
         assert_eq!(mount.point, PathBuf::from(r"/a b\"));
         assert_eq!((mount.id.as_str(), mount.parent.as_str()), ("36", "35"));
         assert_eq!((mount.kind.as_str(), mount.source.as_str()), ("overlay", "mydocker"));
+        assert_eq!(mount.propagation, ["shared:1", "master:2"]);
         assert_eq!(mount.options, "rw,lowerdir=.");
         assert!(parse("36 35 98:0 / /a").is_none());
     }
