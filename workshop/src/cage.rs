@@ -214,5 +214,7 @@ fn replace_run_and_sys() -> nix::Result<()> {
     mount(Some(cgroups), aside, NONE, rbind, NONE)?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), NONE)?;
     mount(Some(aside), cgroups, NONE, rbind, NONE)?;
+    // No longer a peer of its copy: else the cgroup hierarchies would be unmounted there as well.
+    mount(NONE, aside, NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
     umount2(aside, MntFlags::MNT_DETACH)
 }
