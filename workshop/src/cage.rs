@@ -205,7 +205,8 @@ fn enter_namespaces() -> Result<Pid> {
     Ok(unistd::gettid())
 }
 
-/// Names of network namespaces live in /run, and /sys shows the network it was mounted in.
+/// Names of network namespaces live in /run, and /sys shows the network it was mounted in. All
+/// mounts are private by now: a shared copy would take the cgroups along when it goes.
 fn replace_run_and_sys() -> nix::Result<()> {
     let (cgroups, aside) = ("/sys/fs/cgroup", "/run/cgroup");
     let rbind = MsFlags::MS_BIND | MsFlags::MS_REC;
@@ -214,7 +215,5 @@ fn replace_run_and_sys() -> nix::Result<()> {
     mount(Some(cgroups), aside, NONE, rbind, NONE)?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), NONE)?;
     mount(Some(aside), cgroups, NONE, rbind, NONE)?;
-    // No longer a peer of its copy: else the cgroup hierarchies would be unmounted there as well.
-    mount(NONE, aside, NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
     umount2(aside, MntFlags::MNT_DETACH)
 }
