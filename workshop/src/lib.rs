@@ -17,4 +17,5 @@ pub mod pty;
 pub mod steps;
 pub mod sudo;
 pub mod testing;
+pub mod transcript;
 pub mod wait;

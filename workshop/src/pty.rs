@@ -85,6 +85,16 @@ impl Terminal {
         Ok(new)
     }
 
+    /// What was shown since the last text that was waited for: a prompt.
+    pub fn take_prompt(&mut self) -> String {
+        let whole = |text: &str| text.ends_with("$ ") || text.ends_with("# ");
+        until(Duration::from_secs(1), || self.text().get(self.seen..).is_some_and(whole));
+        let screen = self.text();
+        let prompt = screen.get(self.seen..).unwrap_or_default().to_string();
+        self.seen = screen.len();
+        prompt
+    }
+
     /// Waits for the program's end and returns its exit status as a shell would.
     pub fn end(&mut self, limit: Duration) -> Result<i32> {
         let mut status = None;

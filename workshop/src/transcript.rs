@@ -1,0 +1,192 @@
+//! Sessions that are played for real on a terminal, and recorded.
+//!
+//! A session is a text: every line is typed on a terminal, `1>` on the first and `2>` on a second
+//! one, each with a shell in the cage. A line is done when the next prompt shows; one that ends in
+//! ` ...` runs on while somebody looks at it from the other terminal. `^C`, `^D` and `^Z` are keys.
+//! `{cgroup}` is the last path below /sys/fs/cgroup that was shown.
+//!
+//! What the terminals showed is the transcript. Whatever differs from run to run and from machine
+//! to machine is replaced in it: the same pid or inode always by the same number.
+
+mod redact;
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cage::Cage;
+use crate::checks::Bench;
+use crate::container::PATIENCE;
+use crate::pty::Terminal;
+use crate::{output, project, testing};
+
+pub use redact::redact;
+
+/// Every prompt begins with this character, which no program prints by itself.
+const PROMPT: &str = "\x1e";
+
+/// Stands for cargo, which is not there in the cage: `cargo run -p step05 ...` starts the binary
+/// that has been built. The shells in the containers get the prompts that they have on most machines.
+const CARGO: &str = r#"#!/bin/sh
+shift 2
+step=$1
+shift
+case "$*" in
+*bash*) PS1=$BASH_PROMPT ;;
+*) PS1="$MARK"'# ' ;;
+esac
+export PS1
+exec "$BINARIES/$step" "$@"
+"#;
+
+/// Tests that play the sessions with these names, `NAME.session` next to the file, and compare the
+/// transcripts with the recorded ones.
+#[macro_export]
+macro_rules! transcripts {
+    ($($name:ident),+ $(,)?) => {$(
+        #[test]
+        fn $name() {
+            let session = include_str!(concat!(stringify!($name), ".session"));
+            $crate::transcript::test(stringify!($name), session, |transcript| {
+                insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
+                    insta::assert_snapshot!(stringify!($name), transcript);
+                });
+            });
+        }
+    )+};
+}
+
+/// Plays a session and hands the transcript to `compare`, which panics if it is not as recorded.
+///
+/// In CI that fails the test. On other machines the host's own programs may speak differently, so
+/// that it is only reported.
+pub fn test(name: &str, session: &str, compare: impl FnOnce(&str)) {
+    if !testing::root(name) {
+        return;
+    }
+    let transcript = play(session).unwrap_or_else(|error| {
+        panic::resume_unwind(Box::new(format!("cannot play the session {name}: {error:#}")))
+    });
+    let compared = panic::catch_unwind(AssertUnwindSafe(|| compare(&transcript)));
+    if let Err(difference) = compared {
+        if env::var_os("CI").is_some()
+            || env::var("INSTA_UPDATE").is_ok_and(|update| update != "no")
+        {
+            panic::resume_unwind(difference);
+        }
+        output::complain(&format!(
+            "the session {name} does not look as it was recorded. On a machine with other programs \
+             than Debian 12 that is no fault"
+        ));
+    }
+}
+
+/// Plays a session in a cage of its own and returns the transcript.
+pub fn play(session: &str) -> Result<String> {
+    let bench = Bench::new(&project::root()?.join("rootfs"))?;
+    let folder = bench.folder().to_path_buf();
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).context("cannot create a folder for cargo's stand-in")?;
+    fs::write(bin.join("cargo"), CARGO).context("cannot write cargo's stand-in")?;
+    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755))?;
+    // The host's own settings for bash would change the prompt.
+    fs::write(folder.join(".bashrc"), "PS1=$BASH_PROMPT\n").context("cannot write .bashrc")?;
+    let cage = Cage::build(&folder)?;
+    let mut stage = Stage { cage: &cage, bin, folder: &folder, terminals: Vec::new() };
+    let mut transcript = String::new();
+    let mut shown = None;
+    for line in session.lines().filter(|line| !line.is_empty()) {
+        let (number, text) = match line.split_once("> ") {
+            Some(("1", text)) => (0, text),
+            Some(("2", text)) => (1, text),
+            _ => bail!("a line begins with 1> or 2>, not {line:?}"),
+        };
+        if shown.is_some_and(|shown| shown != number) {
+            transcript.push_str(if number == 0 {
+                "\n== first terminal\n"
+            } else {
+                "\n== second terminal\n"
+            });
+        }
+        shown = Some(number);
+        transcript.push_str(&stage.plays(number, text)?);
+    }
+    let transcript = redact(&transcript, &folder);
+    drop(stage);
+    cage.sweep()?;
+    Ok(transcript)
+}
+
+/// The terminals, and what a shell on a new one needs.
+struct Stage<'a> {
+    cage: &'a Cage,
+    bin: PathBuf,
+    folder: &'a Path,
+    terminals: Vec<Terminal>,
+}
+
+impl Stage<'_> {
+    /// The line with what stands for something shown earlier.
+    fn fill_in(&self, text: &str) -> String {
+        let shown: String = self.terminals.iter().map(Terminal::text).collect();
+        let mut cgroups =
+            shown.split_whitespace().filter(|word| word.starts_with("/sys/fs/cgroup/"));
+        text.replace("{cgroup}", cgroups.next_back().unwrap_or("{cgroup}"))
+    }
+
+    /// Types a line and returns what the terminal shows from its prompt to the next one.
+    fn plays(&mut self, number: usize, text: &str) -> Result<String> {
+        while self.terminals.len() <= number {
+            self.opens()?;
+        }
+        let text = self.fill_in(text);
+        let text = text.as_str();
+        let terminal = &mut self.terminals[number];
+        let prompt = terminal.take_prompt();
+        if text == "^C" {
+            terminal.press("\x03")?;
+        } else if text == "^Z" {
+            terminal.press("\x1a")?;
+        } else if text == "^D" {
+            terminal.press("\x04")?;
+        } else if let Some(background) = text.strip_suffix(" ...") {
+            // It runs on while somebody looks at it from the other terminal.
+            terminal.press(&format!("{background}\n"))?;
+            let shows = terminal.wait_for("\n", PATIENCE)?;
+            // Time enough to get going.
+            thread::sleep(Duration::from_millis(300));
+            return Ok(format!("{prompt}{shows}"));
+        } else {
+            terminal.press(&format!("{text}\n"))?;
+        }
+        let shows = terminal.wait_for(PROMPT, PATIENCE)?;
+        Ok(format!("{prompt}{}", shows.trim_end_matches(PROMPT)))
+    }
+
+    fn opens(&mut self) -> Result<()> {
+        let path = env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", self.bin.display());
+        let (home, binaries) = (self.folder.to_path_buf(), project::binaries()?);
+        let shell = ["/bin/bash", "--norc", "--noprofile"].map(Into::into);
+        let mut terminal = Terminal::start(self.cage, &shell, move |command: &mut Command| {
+            command.env_clear().env("PATH", path).env("HOME", home).env("BINARIES", binaries);
+            command.env("PS1", format!("{PROMPT}$ ")).env("MARK", PROMPT).env("PS2", "");
+            command.env("BASH_PROMPT", format!("{PROMPT}\\u@\\h:\\w\\$ "));
+            command
+                .env("LC_ALL", "C")
+                .env("TERM", "dumb")
+                .env("COLUMNS", "80")
+                .env("NO_COLOR", "1");
+        })?;
+        terminal.wait_for(PROMPT, PATIENCE)?;
+        self.terminals.push(terminal);
+        Ok(())
+    }
+}
