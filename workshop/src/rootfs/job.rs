@@ -3,10 +3,13 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -66,6 +69,14 @@ impl<'a> Job<'a> {
         self.bar("{msg} {wide_bar} {pos}/{len}", what, total as u64);
     }
 
+    /// From here on, steps are bytes; without `total` nobody knows how many will come.
+    pub(super) fn bytes(&self, what: &'static str, total: Option<u64>) {
+        match total {
+            Some(total) => self.bar("{msg} {wide_bar} {bytes}/{total_bytes}", what, total),
+            None => self.bar("{msg} {bytes}", what, 0),
+        }
+    }
+
     fn bar(&self, template: &str, what: &'static str, total: u64) {
         let bar = &self.progress.0;
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -89,11 +100,41 @@ impl<'a> Job<'a> {
     pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         self.stopped.get().map_or(error, |signal| Interrupted(signal).into())
     }
+
+    /// Reads from `source` and lets a signal end the wait for it.
+    pub(super) fn read<R: Read + AsFd>(&self, source: R) -> Reader<'_, R> {
+        Reader { job: self, source }
+    }
 }
 
 impl Drop for Job<'_> {
     fn drop(&mut self) {
         self.progress.0.finish_and_clear();
         let _ = self.before.thread_set_mask();
+    }
+}
+
+/// Counts the bytes that pass.
+pub(super) struct Reader<'a, R> {
+    job: &'a Job<'a>,
+    source: R,
+}
+
+impl<R: Read + AsFd> Read for Reader<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        wait(self.source.as_fd(), self.job.signals.as_fd())?;
+        self.job.step(0).map_err(io::Error::other)?;
+        let read = self.source.read(buffer)?;
+        self.job.step(read as u64).map_err(io::Error::other)?;
+        Ok(read)
+    }
+}
+
+/// Waits until one of the two has something to read.
+fn wait(one: BorrowedFd, other: BorrowedFd) -> io::Result<()> {
+    let mut both = [PollFd::new(one, PollFlags::POLLIN), PollFd::new(other, PollFlags::POLLIN)];
+    match poll(&mut both, PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

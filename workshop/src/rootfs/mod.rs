@@ -17,8 +17,10 @@ pub use job::Progress;
 use job::{Interrupted, Job};
 pub use programs::Missing;
 
+mod archive;
 mod busybox;
 mod host;
+mod inside;
 mod job;
 mod libraries;
 mod paths;
@@ -33,8 +35,9 @@ pub const NAME: &str = "rootfs";
 /// Make the root filesystem for the containers, in rootfs/
 #[derive(clap::Args)]
 pub struct Args {
-    /// What it is made from: `host` (this machine's programs and their libraries) or `busybox`
-    #[arg(long, value_name = "SOURCE", default_value = "host")]
+    /// What it is made from: `host` (this machine's programs and their libraries), `busybox`, or
+    /// `tar FILE` (what `docker export` writes, gzip too; `-` is stdin)
+    #[arg(long, num_args = 1..=2, value_names = ["SOURCE", "FILE"], default_value = "host")]
     from: Vec<OsString>,
     /// Make it again if it is already there
     #[arg(long)]
@@ -51,6 +54,8 @@ pub enum Source {
     Host,
     /// This machine's busybox.
     Busybox,
+    /// A tar archive, plain or gzip; `-` is stdin.
+    Tar(PathBuf),
 }
 
 /// What was made.
@@ -125,8 +130,9 @@ pub fn make(target: &Path, source: &Source, progress: &Progress) -> Result<Repor
         let warnings = match source {
             Source::Host => host::fill(root, &job),
             Source::Busybox => busybox::fill(root, &job),
+            Source::Tar(file) => archive::fill(root, file, &job),
         }?;
-        describe(root, warnings)
+        describe(root, source, warnings)
     };
     let (mut report, left) = publish::publish(&target, fill).map_err(|error| job.explain(error))?;
     warnings.append(&mut report.warnings);
@@ -155,15 +161,24 @@ impl Source {
         match text.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
             ["host"] => Ok(Self::Host),
             ["busybox"] => Ok(Self::Busybox),
-            _ => bail!("--from {}: use host or busybox", text.join(" ")),
+            ["tar", _] => Ok(Self::Tar(PathBuf::from(&words[1]))),
+            ["tar"] => bail!("--from tar needs a file: --from tar FILE, or - for stdin"),
+            [file] if Path::new(file).is_file() => bail!("to unpack a file: --from tar {file}"),
+            _ => bail!("--from {}: use host, busybox or tar FILE", text.join(" ")),
         }
     }
 }
 
 /// Counts what is in the finished root filesystem.
-fn describe(root: &Path, warnings: Vec<String>) -> Result<Report> {
+fn describe(root: &Path, source: &Source, mut warnings: Vec<String>) -> Result<Report> {
     if !paths::exists(root, "/bin/sh") {
-        bail!("cannot find a shell on this machine. Install one: dash or bash");
+        match source {
+            Source::Tar(file) => warnings.push(format!(
+                "{} has no /bin/sh: no step's example will start. Export another image",
+                file.display()
+            )),
+            _ => bail!("cannot find a shell on this machine. Install one: dash or bash"),
+        }
     }
     let mut bytes = 0;
     let mut add = |_: &Path, data: &fs::Metadata| {

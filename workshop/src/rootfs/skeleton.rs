@@ -47,6 +47,26 @@ pub(super) fn add(root: &Path) -> Result<()> {
     make_tmp(root)
 }
 
+/// What an unpacked image may lack: folders to mount on, and dev/null.
+pub(super) fn complete(root: &Path) -> Result<()> {
+    for folder in ["dev", "proc", "sys", "tmp"] {
+        // A link there is left alone, wherever it leads: on this machine it may lead outside.
+        if root.join(folder).symlink_metadata().is_ok() {
+            continue;
+        }
+        match folder {
+            "tmp" => make_tmp(root)?,
+            _ => make_folder(&root.join(folder))?,
+        }
+    }
+    if root.join("dev").symlink_metadata().is_ok_and(|data| data.is_dir())
+        && root.join("dev/null").symlink_metadata().is_err()
+    {
+        write(&root.join("dev/null"), "")?;
+    }
+    Ok(())
+}
+
 /// Everyone may write there, and remove only what is theirs.
 fn make_tmp(root: &Path) -> Result<()> {
     let tmp = root.join("tmp");
