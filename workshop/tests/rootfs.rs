@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
+use workshop::testing::root;
 
 const NOBODY: u32 = 65534;
 
@@ -24,7 +25,7 @@ impl Folder {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("workshop-rootfs-{}-{count}", std::process::id());
+        let name = format!("workshop-rootfs-{count}-{}", std::process::id());
         let path = std::env::temp_dir().canonicalize().unwrap().join(name);
         fs::create_dir(&path).unwrap();
         Self(path)
@@ -47,15 +48,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn is_root(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    assert!(root || std::env::var("CI").as_deref() != Ok("true"), "{test} needs root");
-    if !root {
-        eprintln!("SKIPPED: {test} needs root. Run: sudo -E cargo test -p workshop");
-    }
-    root
 }
 
 fn workshop(folder: &Folder, args: &[&str]) -> Command {
@@ -102,7 +94,7 @@ fn walk(folder: &Path, see: &mut dyn FnMut(&Path)) {
 
 #[test]
 fn the_hosts_programs_run_inside() {
-    if !is_root("the_hosts_programs_run_inside") {
+    if !root("the_hosts_programs_run_inside") {
         return;
     }
     let folder = Folder::new();
@@ -188,7 +180,7 @@ fn busybox_serves_all_its_names() {
     let folder = Folder::new();
     let output = workshop(&folder, &["--from", "busybox"]).output().unwrap();
     if text(&output).contains("cannot find busybox") {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs busybox-static");
+        assert!(std::env::var_os("CI").is_none(), "CI needs busybox-static");
         eprintln!("SKIPPED: busybox_serves_all_its_names needs busybox");
         return;
     }
@@ -196,7 +188,7 @@ fn busybox_serves_all_its_names() {
     assert!(text(&output).contains("from step 06 on bash"), "{}", text(&output));
     let rootfs = folder.join("rootfs");
     assert_eq!(fs::read_link(rootfs.join("bin/ls")).unwrap(), Path::new("busybox"));
-    if is_root("running busybox inside") {
+    if root("running busybox inside") {
         let (success, output) = inside(&rootfs, "ls -l / && id && /usr/bin/env && sleep 0 & wait");
         assert!(success && output.contains("uid=0(root)"), "{output}");
     }
@@ -204,7 +196,7 @@ fn busybox_serves_all_its_names() {
 
 #[test]
 fn a_normal_user_can_make_one() {
-    if !is_root("a_normal_user_can_make_one") {
+    if !root("a_normal_user_can_make_one") {
         return;
     }
     let folder = Folder::new();
@@ -240,7 +232,7 @@ fn a_normal_user_can_make_one() {
 
 #[test]
 fn with_sudo_the_files_belong_to_the_user() {
-    if !is_root("with_sudo_the_files_belong_to_the_user") {
+    if !root("with_sudo_the_files_belong_to_the_user") {
         return;
     }
     let folder = Folder::new();
@@ -319,7 +311,7 @@ fn two_runs_at_once_both_end_well() {
 
 #[test]
 fn what_is_mounted_inside_stops_it() {
-    if !is_root("what_is_mounted_inside_stops_it") {
+    if !root("what_is_mounted_inside_stops_it") {
         return;
     }
     let folder = Folder::new();

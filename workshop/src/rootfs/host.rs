@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::output::reason;
+
 use super::job::Job;
 use super::libraries::Libraries;
 use super::{paths, programs, skeleton};
@@ -71,7 +73,11 @@ impl<'a> Copy<'a> {
     /// Copies a program and all that it needs in order to start.
     pub(super) fn program(&mut self, file: &Path) -> Result<()> {
         if let Err(error) = File::open(file) {
-            self.warnings.push(format!("cannot read {}: {error}. It is left out", file.display()));
+            self.warnings.push(format!(
+                "cannot read {}: {}. It is left out",
+                file.display(),
+                reason(&error)
+            ));
             return Ok(());
         }
         self.file(file)?;

@@ -6,12 +6,14 @@ use std::fmt;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::causes;
 
 /// Where a run shows how far it has come.
 pub struct Progress(ProgressBar);
@@ -98,7 +100,10 @@ impl<'a> Job<'a> {
 
     /// If a signal ended the run, whatever failed then failed because of it.
     pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        self.stopped.get().map_or(error, |signal| Interrupted(signal).into())
+        match self.stopped.get() {
+            Some(signal) => Interrupted(signal).into(),
+            None => anyhow!(causes(&error)),
+        }
     }
 
     /// Reads from `source` and lets a signal end the wait for it.

@@ -212,7 +212,6 @@ fn read_cache(bytes: &[u8]) -> Option<HashMap<String, Vec<PathBuf>>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

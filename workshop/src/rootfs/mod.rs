@@ -1,6 +1,7 @@
 //! `cargo workshop rootfs`: the root filesystem that the containers get.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,10 @@ use std::{env, fs};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::error::ErrorKind;
 use colored::Colorize;
+use nix::errno::Errno;
 use nix::sys::signal::raise;
 
+use crate::output::{print, reason};
 use crate::project;
 pub use job::Progress;
 use job::{Interrupted, Job};
@@ -32,17 +35,17 @@ mod skeleton;
 /// Its name in the workshop's folder.
 pub const NAME: &str = "rootfs";
 
-/// Make the root filesystem for the containers, in rootfs/
+/// Makes the root filesystem for the containers, in rootfs/
 #[derive(clap::Args)]
 pub struct Args {
     /// What it is made from: `host` (this machine's programs and their libraries), `busybox`, or
     /// `tar FILE` (what `docker export` writes, gzip too; `-` is stdin)
     #[arg(long, num_args = 1..=2, value_names = ["SOURCE", "FILE"], default_value = "host")]
     from: Vec<OsString>,
-    /// Make it again if it is already there
+    /// Makes it again if it is already there
     #[arg(long)]
     force: bool,
-    /// Make it in this folder instead
+    /// Makes it in this folder instead
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
 }
@@ -89,7 +92,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     if !args.force && target.symlink_metadata().is_ok() && !is_empty(&target) {
         let lacks = if paths::exists(&target, "/bin/sh") { "" } else { ", but has no /bin/sh" };
-        print(&format!("{} is already there{lacks}. Add --force to make it again", shown(&target)));
+        let shown = shown(&target);
+        print(&format!("{shown} is already there{lacks}. Add --force to make it again\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.into.is_some() {
@@ -104,7 +108,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let megabytes = report.bytes as f64 / 1e6;
     let count = report.programs;
-    print(&format!("Made {}: {count} programs, {megabytes:.1} MB", shown(&target)));
+    print(&format!("Made {}: {count} programs, {megabytes:.1} MB\n", shown(&target)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -262,7 +266,16 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// An error that says what was tried, why it failed and what to do, in this order.
 fn cure(tried: &str, error: impl Into<anyhow::Error>, cure: &str) -> anyhow::Error {
-    anyhow!("{tried}: {:#}. {cure}", error.into())
+    anyhow!("{tried}: {}. {cure}", causes(&error.into()))
+}
+
+/// All that is known about an error, in one line and with the words of errno(3).
+fn causes(error: &anyhow::Error) -> String {
+    let words = |cause: &(dyn Error + 'static)| {
+        let errno = cause.downcast_ref().map(|errno: &Errno| errno.desc().to_owned());
+        errno.or_else(|| cause.downcast_ref().map(reason)).unwrap_or_else(|| cause.to_string())
+    };
+    error.chain().map(words).collect::<Vec<_>>().join(": ")
 }
 
 /// The path as seen from here, if that is shorter.
@@ -278,11 +291,6 @@ fn end(error: anyhow::Error) -> anyhow::Error {
         let _ = raise(*signal);
     }
     error
-}
-
-/// A line on stdout; nobody reading it is no reason to fail.
-fn print(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn warn(line: &str) {

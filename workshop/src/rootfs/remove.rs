@@ -1,27 +1,28 @@
 //! Removing a folder without following a link or reaching into another filesystem.
 
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, lstat};
 use nix::unistd::{UnlinkatFlags, unlink, unlinkat};
 
+use crate::mountinfo;
+
 const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// Fails if something is mounted at `folder` or below it.
 pub(super) fn refuse_mounts(folder: &Path) -> Result<()> {
     let Ok(folder) = folder.canonicalize() else { return Ok(()) };
-    let table = fs::read_to_string("/proc/self/mountinfo")
-        .context("cannot read /proc/self/mountinfo to see what is mounted")?;
-    match mount_points(&table).find(|point| point.starts_with(&folder)) {
+    let mounts = mountinfo::own()?;
+    match mounts.iter().map(|mount| &mount.point).find(|point| point.starts_with(&folder)) {
         Some(point) => bail!(
             "cannot replace {}: something is mounted on {}. Leave your containers and run: \
              cargo workshop clean",
@@ -30,28 +31,6 @@ pub(super) fn refuse_mounts(folder: &Path) -> Result<()> {
         ),
         None => Ok(()),
     }
-}
-
-/// The fifth field of each line, in which a blank is written as `\040`.
-fn mount_points(table: &str) -> impl Iterator<Item = PathBuf> {
-    table.lines().filter_map(|line| line.split(' ').nth(4)).map(|field| {
-        let mut bytes = Vec::new();
-        let mut rest = field.as_bytes();
-        while let Some((&byte, tail)) = rest.split_first() {
-            let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-            match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-                Some(escaped) if byte == b'\\' => {
-                    bytes.push(escaped);
-                    rest = &tail[3..];
-                }
-                _ => {
-                    bytes.push(byte);
-                    rest = tail;
-                }
-            }
-        }
-        PathBuf::from(OsString::from_vec(bytes))
-    })
 }
 
 /// Removes `path` and everything in it that can be removed. The error names the first thing that
@@ -68,7 +47,10 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     let folder = Dir::open(path, FOLDER, Mode::empty());
     let mut note = |at: &Path, error: Errno| {
         first.get_or_insert_with(|| {
-            io::Error::new(io::Error::from(error).kind(), format!("{}: {error}", at.display()))
+            io::Error::new(
+                io::Error::from(error).kind(),
+                format!("{}: {}", at.display(), error.desc()),
+            )
         });
     };
     match folder {
@@ -87,7 +69,7 @@ fn empty(mut folder: Dir, path: &Path, device: u64, note: &mut dyn FnMut(&Path, 
     let names: Vec<CString> =
         folder.iter().flatten().map(|entry| entry.file_name().to_owned()).collect();
     for name in names.iter().filter(|name| ![c".", c".."].contains(&name.as_c_str())) {
-        let at = path.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
+        let at = path.join(OsStr::from_bytes(name.to_bytes()));
         if let Err(error) = remove_entry(&folder, name, &at, device, note) {
             note(&at, error);
         }
@@ -114,17 +96,4 @@ fn remove_entry(
 
 fn is_folder(data: &FileStat) -> bool {
     SFlag::from_bits_truncate(data.st_mode).intersection(SFlag::S_IFMT) == SFlag::S_IFDIR
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_may_hold_blanks() {
-        let table =
-            "22 1 0:21 / /proc rw - proc proc rw\n23 1 0:3 / /a\\040b\\134c rw - tmpfs t rw\n";
-        let points: Vec<_> = mount_points(table).collect();
-        assert_eq!(points, [Path::new("/proc"), Path::new("/a b\\c")]);
-    }
 }
