@@ -14,6 +14,7 @@ pub mod network;
 pub mod output;
 pub mod project;
 pub mod pty;
+pub mod rootfs;
 pub mod steps;
 pub mod sudo;
 pub mod testing;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use workshop::steps::{self, Step};
-use workshop::{check, clean, diff, ladder, output, project};
+use workshop::{check, clean, diff, ladder, output, project, rootfs};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -18,6 +18,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Rootfs(rootfs::Args),
     /// Shows what changes from one step to another
     ///
     /// Coloured on a terminal; in a pipe a patch that makes the first step's source the second's:
@@ -65,6 +66,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None => Ok(ExitCode::SUCCESS),
         Some(command) => match command {
+            Command::Rootfs(args) => rootfs::run(&args),
             Command::Diff(args) => differences(&args),
             Command::Check(options) => check::check(&options),
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
