@@ -3,7 +3,7 @@
 //! A session is a text: every line is typed on a terminal, `1>` on the first and `2>` on a second
 //! one, each with a shell in the cage. A line is done when the next prompt shows; one that ends in
 //! ` ...` runs on while somebody looks at it from the other terminal. `^C`, `^D` and `^Z` are keys.
-//! `{cgroup}` is the last path below /sys/fs/cgroup that was shown.
+//! `{cgroup}` is the folder of a container's cgroup, as the last one that was shown.
 //!
 //! What the terminals showed is the transcript. Whatever differs from run to run and from machine
 //! to machine is replaced in it: the same pid or inode always by the same number.
@@ -33,16 +33,12 @@ pub use redact::redact;
 const PROMPT: &str = "\x1e";
 
 /// Stands for cargo, which is not there in the cage: `cargo run -p step05 ...` starts the binary
-/// that has been built. The shells in the containers get the prompts that they have on most machines.
+/// that has been built.
 const CARGO: &str = r#"#!/bin/sh
 shift 2
 step=$1
 shift
-case "$*" in
-*bash*) PS1=$BASH_PROMPT ;;
-*) PS1="$MARK"'# ' ;;
-esac
-export PS1
+export PS1="$MARK# "
 exec "$BINARIES/$step" "$@"
 "#;
 
@@ -96,8 +92,8 @@ pub fn play(session: &str) -> Result<String> {
     fs::create_dir(&bin).context("cannot create a folder for cargo's stand-in")?;
     fs::write(bin.join("cargo"), CARGO).context("cannot write cargo's stand-in")?;
     fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755))?;
-    // The host's own settings for bash would change the prompt.
-    fs::write(folder.join(".bashrc"), "PS1=$BASH_PROMPT\n").context("cannot write .bashrc")?;
+    // Not exported: a bash in a container has the prompt that its own settings say.
+    fs::write(folder.join("bashrc"), "PS1='$ '\n").context("cannot write settings for bash")?;
     let cage = Cage::build(&folder)?;
     let mut stage = Stage { cage: &cage, bin, folder: &folder, terminals: Vec::new() };
     let mut transcript = String::new();
@@ -136,8 +132,9 @@ impl Stage<'_> {
     /// The line with what stands for something shown earlier.
     fn fill_in(&self, text: &str) -> String {
         let shown: String = self.terminals.iter().map(Terminal::text).collect();
-        let mut cgroups =
-            shown.split_whitespace().filter(|word| word.starts_with("/sys/fs/cgroup/"));
+        let is_cgroup =
+            |word: &&str| word.rsplit('/').next().is_some_and(|name| name.starts_with("mydocker-"));
+        let mut cgroups = shown.split_whitespace().filter(is_cgroup);
         text.replace("{cgroup}", cgroups.next_back().unwrap_or("{cgroup}"))
     }
 
@@ -171,19 +168,17 @@ impl Stage<'_> {
     }
 
     fn opens(&mut self) -> Result<()> {
-        let path = env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{path}", self.bin.display());
+        let path = format!(
+            "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            self.bin.display()
+        );
         let (home, binaries) = (self.folder.to_path_buf(), project::binaries()?);
-        let shell = ["/bin/bash", "--norc", "--noprofile"].map(Into::into);
+        let shell = ["/bin/bash", "--noediting", "--rcfile", "bashrc"].map(Into::into);
         let mut terminal = Terminal::start(self.cage, &shell, move |command: &mut Command| {
             command.env_clear().env("PATH", path).env("HOME", home).env("BINARIES", binaries);
-            command.env("PS1", format!("{PROMPT}$ ")).env("MARK", PROMPT).env("PS2", "");
-            command.env("BASH_PROMPT", format!("{PROMPT}\\u@\\h:\\w\\$ "));
-            command
-                .env("LC_ALL", "C")
-                .env("TERM", "dumb")
-                .env("COLUMNS", "80")
-                .env("NO_COLOR", "1");
+            // Bash runs PROMPT_COMMAND before each prompt; other shells have PS1 alone.
+            command.env("MARK", PROMPT).env("PROMPT_COMMAND", "printf '\\036'");
+            command.env("LC_ALL", "C").env("TERM", "dumb").env("NO_COLOR", "1");
         })?;
         terminal.wait_for(PROMPT, PATIENCE)?;
         self.terminals.push(terminal);

@@ -49,11 +49,12 @@ fn pids(text: &str) -> String {
         });
         4001 + at
     };
-    // What cgroup.procs holds: a number a line.
-    let text = replace(text, r"(?m)^(.*/cgroup\.procs)\n((?:\d+\n)+)", |found| {
-        let pids = found[2].replace('\n', " PID\n");
-        format!("{}\n{pids}", &found[1])
-    });
+    // A number alone on a line is a pid after these commands only.
+    let text =
+        replace(text, r"(?m)^(.*(?:/cgroup\.procs|readlink /proc/self))\n((?:\d+\n)+)", |found| {
+            let pids = found[2].replace('\n', " PID\n");
+            format!("{}\n{pids}", &found[1])
+        });
     replace(
         &text,
         r"(?m)(\] as |mydocker-|\bveth|/proc/|^ +|^)(\d{3,})( pts/| \?| PID$|/|@|$|\b)",
