@@ -1,11 +1,15 @@
-//! What the workspace's tests share: skipping what needs root, out loud.
+//! What the workspace's tests share: a root filesystem, and skipping what needs root out loud.
 
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Mutex;
 
+use anyhow::Result;
 use nix::unistd::geteuid;
+
+use crate::rootfs;
 
 /// True as root. As a normal user it says in a line that the test is skipped; in CI, where nothing
 /// may be skipped, it panics.
@@ -25,6 +29,18 @@ pub fn root(test: &str) -> bool {
         let _ = writeln!(tally, "{test}");
     }
     false
+}
+
+/// A root filesystem for tests, made from this machine's own programs, whatever the one in the
+/// workshop's folder was made from.
+pub fn rootfs() -> Result<PathBuf> {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = MAKING.lock();
+    let folder = crate::project::binaries()?.join("test-rootfs");
+    if !folder.exists() {
+        rootfs::make_from_host(&folder, &rootfs::Progress::hidden())?;
+    }
+    Ok(folder)
 }
 
 /// How many tests have been skipped since this was asked the last time.

@@ -67,9 +67,10 @@ pub fn test(name: &str, session: &str, compare: impl FnOnce(&str)) {
     if !testing::root(name) {
         return;
     }
-    let transcript = play(session).unwrap_or_else(|error| {
-        panic::resume_unwind(Box::new(format!("cannot play the session {name}: {error:#}")))
-    });
+    let transcript =
+        testing::rootfs().and_then(|rootfs| play(session, &rootfs)).unwrap_or_else(|error| {
+            panic::resume_unwind(Box::new(format!("cannot play the session {name}: {error:#}")))
+        });
     let compared = panic::catch_unwind(AssertUnwindSafe(|| compare(&transcript)));
     if let Err(difference) = compared {
         if env::var_os("CI").is_some()
@@ -84,9 +85,9 @@ pub fn test(name: &str, session: &str, compare: impl FnOnce(&str)) {
     }
 }
 
-/// Plays a session in a cage of its own and returns the transcript.
-pub fn play(session: &str) -> Result<String> {
-    let bench = Bench::new(&project::root()?.join("rootfs"))?;
+/// Plays a session in a cage of its own, with a copy of a root filesystem, and returns the transcript.
+pub fn play(session: &str, rootfs: &Path) -> Result<String> {
+    let bench = Bench::new(rootfs)?;
     let folder = bench.folder().to_path_buf();
     let bin = folder.join("bin");
     fs::create_dir(&bin).context("cannot create a folder for cargo's stand-in")?;

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use workshop::checks::{self, Bench, Check, Kind};
 use workshop::container::Subject;
-use workshop::project;
+use workshop::{project, testing};
 
 fn official(step: u8) -> Subject {
     let binary = project::binaries().unwrap().join(format!("step{step:02}"));
@@ -49,7 +49,7 @@ fn names_are_unique() {
 
 #[test]
 fn every_step_passes_what_holds_for_it() {
-    if !support::root("every_step_passes_what_holds_for_it") {
+    if !testing::root("every_step_passes_what_holds_for_it") {
         return;
     }
     for step in 1..=10 {
@@ -59,7 +59,7 @@ fn every_step_passes_what_holds_for_it() {
 
 #[test]
 fn every_step_lacks_what_the_next_one_brings() {
-    if !support::root("every_step_lacks_what_the_next_one_brings") {
+    if !testing::root("every_step_lacks_what_the_next_one_brings") {
         return;
     }
     for step in 1..10 {
@@ -72,7 +72,7 @@ fn every_step_lacks_what_the_next_one_brings() {
 
 #[test]
 fn words_alone_are_not_enough() {
-    if !support::root("words_alone_are_not_enough") {
+    if !testing::root("words_alone_are_not_enough") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -144,21 +144,6 @@ pub fn make(target: &Path, source: &Source, progress: &Progress) -> Result<Repor
     Ok(report)
 }
 
-/// Removes what killed runs left beside the root filesystem of the workshop in the folder `root`:
-/// `rootfs.PID.new` and `rootfs.PID.old`, where no such process is alive. Returns what was removed,
-/// or with `dry_run` what would be.
-///
-/// # Errors
-/// If the folder cannot be read, or something in it cannot be removed.
-pub fn remove_stale(root: &Path, dry_run: bool) -> Result<Vec<PathBuf>> {
-    let stale = publish::stale(&root.join(NAME))
-        .with_context(|| format!("cannot read the folder {}", root.display()))?;
-    for path in stale.iter().filter(|_| !dry_run) {
-        publish::discard(path)?;
-    }
-    Ok(stale)
-}
-
 impl Source {
     fn parse(words: &[OsString]) -> Result<Self> {
         let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();

@@ -2,23 +2,18 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use workshop::{project, steps};
+use workshop::{project, steps, testing};
 
-/// True as root. Otherwise the test is skipped, and the reader is told: in CI that is a failure.
-pub fn root(test: &str) -> bool {
-    workshop::testing::root(test)
-}
-
-/// A root filesystem for the tests, and with it the steps' binaries.
+/// A root filesystem for the tests; the steps' binaries are there from then on, too.
 pub fn rootfs() -> &'static Path {
-    static DONE: OnceLock<std::path::PathBuf> = OnceLock::new();
-    DONE.get_or_init(|| {
+    static ROOTFS: OnceLock<PathBuf> = OnceLock::new();
+    ROOTFS.get_or_init(|| {
         let steps = steps::all().unwrap();
-        project::build(&steps.iter().map(|step| step.package.as_str()).collect::<Vec<_>>())
-            .unwrap();
-        project::root().unwrap().join("rootfs")
+        let packages: Vec<_> = steps.iter().map(|step| step.package.as_str()).collect();
+        project::build(&packages).unwrap();
+        testing::rootfs().unwrap()
     })
 }
