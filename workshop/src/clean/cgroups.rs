@@ -74,13 +74,14 @@ fn is_stale(folder: &Path, pid: i32, except: &[i32]) -> bool {
 
 /// Whether only processes outside of our PID namespace are in it: nothing tells whose they are.
 fn holds_hidden_processes(folder: &Path) -> bool {
-    let count = || -> usize {
-        let current = fs::read_to_string(folder.join("pids.current")).unwrap_or_default();
-        current.trim().parse().unwrap_or(0)
-    };
-    // Those that have just been killed count until their parent takes note, but are not listed.
+    // Nothing is hidden from the first PID namespace, whose inode is the same on every machine.
+    if fs::read_link("/proc/self/ns/pid").is_ok_and(|it| it == Path::new("pid:[4026531836]")) {
+        return false;
+    }
+    let count = || fs::read_to_string(folder.join("pids.current")).unwrap_or_default();
+    // Those that have just been killed count until their parent takes note.
     (0..ROUNDS).all(|_| {
-        let hidden = pids(folder).is_empty() && count() > processes::zombies_in(folder);
+        let hidden = pids(folder).is_empty() && !["", "0"].contains(&count().trim());
         if hidden {
             thread::sleep(PAUSE);
         }

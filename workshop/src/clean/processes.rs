@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -14,7 +13,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::Leftover;
-use crate::kernel;
 use crate::output::reason;
 
 /// How long a killed process may take to go.
@@ -48,24 +46,10 @@ pub(super) fn read(pid: i32) -> Option<Process> {
 }
 
 fn all() -> Result<Vec<Process>> {
-    let pids = pids().map_err(|error| anyhow!("cannot read /proc: {}", reason(&error)))?;
-    Ok(pids.into_iter().filter_map(read).collect())
-}
-
-fn pids() -> io::Result<Vec<i32>> {
-    let entries = fs::read_dir("/proc")?.flatten();
-    Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
-}
-
-/// How many processes of a cgroup have ended without their parent taking note.
-pub(super) fn zombies_in(cgroup: &Path) -> usize {
-    let Some(name) = cgroup.file_name().and_then(|name| name.to_str()) else { return 0 };
-    let is_in = |pid: &i32| {
-        let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        cgroups.lines().any(|line| line.split('/').any(|part| part == name))
-    };
-    let gone = |pid: &i32| kernel::is_zombie(Pid::from_raw(*pid));
-    pids().unwrap_or_default().iter().filter(|pid| gone(pid) && is_in(pid)).count()
+    let entries =
+        fs::read_dir("/proc").map_err(|error| anyhow!("cannot read /proc: {}", reason(&error)))?;
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(pids.filter_map(read).collect())
 }
 
 impl Process {
