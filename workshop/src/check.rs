@@ -57,7 +57,7 @@ struct Report {
     kind: Kind,
     #[serde(flatten)]
     verdict: Verdict,
-    by_hand: &'static str,
+    by_hand: String,
 }
 
 /// Runs the checks. The exit status is 0 if everything holds.
@@ -140,7 +140,7 @@ fn report(check: &'static Check, candidate: &Candidate, bench: &Bench) -> Result
         since: check.since,
         kind: check.kind,
         verdict: check.run(bench, &candidate.subject)?,
-        by_hand: check.by_hand,
+        by_hand: check.by_hand.replace("stepNN", &candidate.step.package),
     })
 }
 
@@ -167,7 +167,7 @@ fn describe(report: &Report) -> String {
         line("expected", &verdict.expected),
         line("the kernel says", &verdict.found),
         line("that means", &verdict.meaning),
-        line("see it by hand", report.by_hand),
+        line("see it by hand", &report.by_hand),
     ]
     .concat()
 }
