@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 
 use crate::cage::Cage;
@@ -32,6 +33,11 @@ impl Terminal {
     ) -> Result<Self> {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).context("cannot create a pseudo-terminal")?;
+        // Whoever holds the other end open keeps the terminal from hanging up.
+        for end in [&pty.master, &pty.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+                .context("cannot set close-on-exec")?;
+        }
         // setsid(1) makes its stdin the controlling terminal of a new session.
         let mut line: Vec<OsString> = ["setsid", "--ctty"].map(OsString::from).into();
         line.extend(program.iter().cloned());
