@@ -93,11 +93,7 @@ fn child(container: &Container) -> Result<u8> {
     unistd::sethostname("container").context("cannot set the hostname")?;
     let rootfs = find_rootfs(container)?;
     let what = format!("make {} the root", rootfs.display());
-    attempt(
-        &what,
-        unistd::chroot(&rootfs),
-        "Is it a root filesystem? cargo workshop rootfs makes one.",
-    )?;
+    attempt(&what, unistd::chroot(&rootfs), "Make the usual one: cargo workshop rootfs")?;
     // The working directory is still the old one: a way out.
     unistd::chdir("/").context("cannot change to the new root")?;
     // A new proc shows the PID namespace of the process that mounts it.

@@ -114,11 +114,7 @@ fn child(container: &Container) -> Result<u8> {
 fn overlay(lower: &Path) -> Result<()> {
     // From inside it is called ".": the option needs no escapes, whatever the folder's name.
     let what = format!("enter {}", lower.display());
-    attempt(
-        &what,
-        unistd::chdir(lower),
-        "Is it a root filesystem? cargo workshop rootfs makes one.",
-    )?;
+    attempt(&what, unistd::chdir(lower), "Make the usual one: cargo workshop rootfs")?;
     // In memory, in our own mount namespace: it goes when the last process in there does.
     let memory = mount(Some("mydocker"), "/run", Some("tmpfs"), MsFlags::empty(), NONE);
     attempt("mount a tmpfs on /run", memory, "Is there a folder /run?")?;
