@@ -21,4 +21,5 @@ pub mod steps;
 pub mod sudo;
 pub mod testing;
 pub mod transcript;
+pub mod vm;
 pub mod wait;

@@ -9,20 +9,26 @@ use std::sync::Mutex;
 use anyhow::Result;
 use nix::unistd::geteuid;
 
-use crate::rootfs;
+use crate::{rootfs, vm};
 
 /// True as root. As a normal user it says in a line that the test is skipped; in CI, where nothing
 /// may be skipped, it panics.
 pub fn root(test: &str) -> bool {
-    if geteuid().is_root() {
-        return true;
-    }
+    geteuid().is_root() || skip(test, "it needs root")
+}
+
+/// True if there is QEMU for a virtual machine; otherwise as [`root`].
+pub fn qemu(test: &str) -> bool {
+    vm::is_possible() || skip(test, "it needs QEMU")
+}
+
+fn skip(test: &str, why: &str) -> bool {
     assert!(
         env::var_os("CI").is_none(),
-        "{test} is skipped without root, and in CI that is a failure"
+        "{test} is skipped because {why}, and in CI that is a failure"
     );
     // Past the test harness, which would swallow it.
-    let _ = writeln!(io::stderr(), "SKIPPED {test}: it needs root");
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
     if let Some(mut tally) =
         tally().and_then(|path| OpenOptions::new().append(true).create(true).open(path).ok())
     {
