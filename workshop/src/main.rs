@@ -59,7 +59,7 @@ fn step(name: &str) -> Result<&'static Step> {
     Step::find(name)
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
