@@ -31,6 +31,26 @@ impl Terminal {
         program: &[OsString],
         prepare: impl FnOnce(&mut Command) + Send + 'static,
     ) -> Result<Self> {
+        let line = leader(program);
+        Self::open(|[stdin, stdout, stderr]| {
+            cage.spawn(&line, move |command| {
+                command.stdin(stdin).stdout(stdout).stderr(stderr);
+                prepare(command);
+            })
+        })
+    }
+
+    /// Starts a program outside of any cage: one that does no harm to this machine.
+    pub fn start_uncaged(program: &[OsString]) -> Result<Self> {
+        let line = leader(program);
+        Self::open(|[stdin, stdout, stderr]| {
+            let mut command = Command::new(&line[0]);
+            command.args(&line[1..]).stdin(stdin).stdout(stdout).stderr(stderr);
+            command.spawn().context("cannot start setsid. Install the package util-linux")
+        })
+    }
+
+    fn open(spawn: impl FnOnce([Stdio; 3]) -> Result<Child>) -> Result<Self> {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).context("cannot create a pseudo-terminal")?;
         // Whoever holds the other end open keeps the terminal from hanging up.
@@ -38,15 +58,8 @@ impl Terminal {
             fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
                 .context("cannot set close-on-exec")?;
         }
-        // setsid(1) makes its stdin the controlling terminal of a new session.
-        let mut line: Vec<OsString> = ["setsid", "--ctty"].map(OsString::from).into();
-        line.extend(program.iter().cloned());
         let (stdin, stdout) = (pty.slave.try_clone()?, pty.slave.try_clone()?);
-        let stderr = pty.slave;
-        let process = cage.spawn(&line, move |command| {
-            command.stdin(stdin).stdout(stdout).stderr(Stdio::from(stderr));
-            prepare(command);
-        })?;
+        let process = spawn([stdin, stdout, pty.slave].map(Stdio::from))?;
         let keyboard = File::from(pty.master);
         let mut output = keyboard.try_clone()?;
         let screen = Arc::new(Mutex::new(Vec::new()));
@@ -117,4 +130,10 @@ impl Terminal {
             ),
         }
     }
+}
+
+/// The words that start a program: setsid(1) makes its stdin the controlling terminal of a new
+/// session.
+fn leader(program: &[OsString]) -> Vec<OsString> {
+    ["setsid", "--ctty"].map(OsString::from).into_iter().chain(program.iter().cloned()).collect()
 }

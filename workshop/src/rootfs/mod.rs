@@ -16,9 +16,11 @@ use nix::sys::signal::raise;
 
 use crate::output::{print, reason};
 use crate::project;
+pub use host::fill_machine;
 pub use job::Progress;
 use job::{Interrupted, Job};
 pub use programs::Missing;
+pub(crate) use publish::visit;
 
 mod archive;
 mod busybox;
