@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use workshop::steps::{self, Step};
-use workshop::{check, clean, diff, ladder, output, project, rootfs, start, vm};
+use workshop::{check, clean, diff, ladder, output, project, rootfs, start, transcript, vm};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -18,6 +18,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Plays sessions and prints their transcripts, each with a unit separator after it
+    #[command(hide = true)]
+    Play {
+        sessions: Vec<String>,
+    },
     /// What `cargo workshop` does as root
     #[command(hide = true)]
     Proofs,
@@ -75,6 +80,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(command) => match command {
             Command::Rootfs(args) => rootfs::run(&args),
             Command::Diff(args) => differences(&args),
+            Command::Play { sessions } => transcript::print(&sessions),
             Command::Proofs => start::proofs(),
             Command::Check(options) => check::check(&options),
             Command::Vm(options) => vm::run(&options),

@@ -44,6 +44,47 @@ fn all_checks_hold_on_hybrid_cgroups() {
     }
 }
 
+/// Plays every recorded session in the machine: what it shows must be what was recorded.
+fn sessions_on(cgroup: &str) {
+    let root = workshop::project::root().unwrap();
+    let mut names = Vec::new();
+    for step in workshop::steps::all().unwrap() {
+        let tests = root.join(&step.folder).join("tests");
+        let files = fs::read_dir(tests).unwrap().map(|entry| entry.unwrap().path());
+        names.extend(files.filter(|file| file.extension().is_some_and(|it| it == "session")));
+    }
+    assert!(names.len() > 10, "{names:?}");
+    let sessions: Vec<_> = names.iter().map(|name| fs::read_to_string(name).unwrap()).collect();
+    let mut command = vec!["workshop", "play", "--"];
+    command.extend(sessions.iter().map(String::as_str));
+    let run = vm(&["--cgroup", cgroup], &command);
+    let said = text(&run.stdout);
+    let played: Vec<_> = said.split_terminator("\x1f\n").collect();
+    assert!(run.status.success() && played.len() == names.len(), "{said}{}", text(&run.stderr));
+    for (name, played) in names.iter().zip(played) {
+        let recorded = name.with_extension("snap");
+        let recorded = name.with_file_name("snapshots").join(recorded.file_name().unwrap());
+        let recorded = fs::read_to_string(recorded).unwrap();
+        // Behind a head that insta has put there.
+        let recorded = recorded.splitn(3, "---\n").nth(2).unwrap();
+        assert_eq!(played.trim_end(), recorded.trim_end(), "{} on {cgroup}", name.display());
+    }
+}
+
+#[test]
+fn recorded_sessions_look_the_same_on_cgroup_v2() {
+    if testing::qemu("recorded_sessions_look_the_same_on_cgroup_v2") {
+        sessions_on("v2");
+    }
+}
+
+#[test]
+fn recorded_sessions_look_the_same_on_hybrid_cgroups() {
+    if testing::qemu("recorded_sessions_look_the_same_on_hybrid_cgroups") {
+        sessions_on("hybrid");
+    }
+}
+
 /// Runs a bomb in a container of step 08 and looks on from outside: what is the highest number of
 /// its processes, how often was one refused, and does the machine still start any? A process of
 /// bash that cannot fork waits and tries again, so the bomb does not fizzle out.
