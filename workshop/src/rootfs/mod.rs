@@ -70,7 +70,7 @@ pub struct Report {
     pub programs: usize,
     /// The size of all files, in bytes.
     pub bytes: u64,
-    /// What the chapters use and is not inside.
+    /// What the steps use and is not inside.
     pub missing: Vec<Missing>,
     /// What went wrong without being a reason to stop, one line each.
     pub warnings: Vec<String>,
@@ -182,7 +182,7 @@ fn describe(root: &Path, source: &Source, mut warnings: Vec<String>) -> Result<R
     Ok(Report { programs: inside.len(), bytes, missing, warnings })
 }
 
-/// One line about the programs that the chapters will miss, and the cure.
+/// One line about the programs that the steps will miss, and the cure.
 fn miss(missing: &[Missing], source: &Source) -> Option<String> {
     if missing.is_empty() {
         return None;
@@ -206,11 +206,11 @@ fn miss(missing: &[Missing], source: &Source) -> Option<String> {
             )
         }
         _ if missing.iter().all(|m| m.program == "bash") => {
-            "Where a chapter types /bin/bash, type /bin/sh".to_owned()
+            "Where the README types /bin/bash, type /bin/sh".to_owned()
         }
         _ => "There, the shell will say `not found`".to_owned(),
     };
-    Some(format!("the chapters use what is missing here: {}. {cure}", steps.join("; ")))
+    Some(format!("the steps use what is missing here: {}. {cure}", steps.join("; ")))
 }
 
 /// With `--into` anyone's folder can be named; only a root filesystem may be replaced.
