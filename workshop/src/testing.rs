@@ -15,23 +15,20 @@ use crate::{rootfs, vm};
 /// True as root. As a normal user it says in a line that the test is skipped; in CI, where nothing
 /// may be skipped, it panics.
 pub fn root(test: &str) -> bool {
-    if !geteuid().is_root() {
-        skip(test, "it needs root");
-    }
-    geteuid().is_root()
+    geteuid().is_root() || skip(test, "it needs root")
 }
 
 /// True if there is QEMU for a virtual machine; otherwise as [`root`].
 pub fn qemu(test: &str) -> bool {
-    if !vm::is_possible() {
-        skip(test, "it needs QEMU");
-    }
-    vm::is_possible()
+    vm::is_possible() || skip(test, "it needs QEMU")
 }
 
-/// Says in a line that a test is skipped, and why; in CI it panics.
-pub fn skip(test: &str, why: &str) {
-    assert!(env::var_os("CI").is_none(), "{test} is skipped: {why}. In CI that is a failure");
+/// Says in a line that a test is skipped, and why; in CI it panics. Always false.
+pub fn skip(test: &str, why: &str) -> bool {
+    assert!(
+        env::var_os("CI").is_none(),
+        "{test} is skipped because {why}, and in CI that is a failure"
+    );
     // Past the test harness, which would swallow it.
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
     if let Some(mut tally) =
@@ -39,6 +36,7 @@ pub fn skip(test: &str, why: &str) {
     {
         let _ = writeln!(tally, "{test}");
     }
+    false
 }
 
 /// A root filesystem for tests, made from this machine's own programs, whatever the one in the
