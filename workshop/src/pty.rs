@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::pty::{Winsize, openpty};
+use nix::pty::{OpenptyResult, Winsize, openpty};
 
 use crate::cage::Cage;
 use crate::wait::until;
@@ -51,13 +51,7 @@ impl Terminal {
     }
 
     fn open(spawn: impl FnOnce([Stdio; 3]) -> Result<Child>) -> Result<Self> {
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(Some(&size), None).context("cannot create a pseudo-terminal")?;
-        // Whoever holds the other end open keeps the terminal from hanging up.
-        for end in [&pty.master, &pty.slave] {
-            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
-                .context("cannot set close-on-exec")?;
-        }
+        let pty = open_pty(24, 80)?;
         let (stdin, stdout) = (pty.slave.try_clone()?, pty.slave.try_clone()?);
         let process = spawn([stdin, stdout, pty.slave].map(Stdio::from))?;
         let keyboard = File::from(pty.master);
@@ -130,6 +124,17 @@ impl Terminal {
             ),
         }
     }
+}
+
+/// Both ends of a new pseudo-terminal. No program inherits them: who holds the master would never be
+/// told that the terminal is gone.
+pub(crate) fn open_pty(rows: u16, columns: u16) -> Result<OpenptyResult> {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = openpty(Some(&size), None).context("cannot create a pseudo-terminal")?;
+    for end in [&pty.master, &pty.slave] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("cannot set FD_CLOEXEC")?;
+    }
+    Ok(pty)
 }
 
 /// The words that start a program: setsid(1) makes its stdin the controlling terminal of a new

@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use workshop::pty::Terminal;
 use workshop::testing;
 
@@ -168,10 +170,12 @@ fn shell_has_a_terminal_with_job_control() {
         ("", prompt),
         ("stty size\r", "\n24 80\n"),
         ("", prompt),
-        ("sleep 100\r", "sleep 100\n"),
+        // No child: while a shell in the middle of vfork(2) waits for one, it cannot be stopped.
+        (r#"sh -c 'trap "echo again" CONT; echo on; while :; do :; done'"#, ""),
+        ("\r", "\non\n"),
         ("\x1a", "Stopped"),
         ("", prompt),
-        ("fg\r", "fg\nsleep 100\n"),
+        ("fg\r", "\nagain\n"),
         ("\x03", prompt),
         ("echo $?\r", "\n130\n"),
         ("", prompt),
@@ -182,6 +186,23 @@ fn shell_has_a_terminal_with_job_control() {
         terminal.wait_for(answer, Duration::from_secs(60)).unwrap();
     }
     assert_eq!(terminal.end(Duration::from_secs(10)).unwrap(), 3);
+}
+
+#[test]
+fn hangup_ends_the_machine_too() {
+    if !testing::qemu("hangup_ends_the_machine_too") {
+        return;
+    }
+    let words = ["env", "TERM=dumb", WORKSHOP, "vm"].map(OsString::from);
+    let mut terminal = Terminal::start_uncaged(&words).unwrap();
+    terminal.wait_for("# ", Duration::from_secs(60)).unwrap();
+    let qemu = || {
+        let list = Command::new("ps").args(["--ppid", &terminal.process.id().to_string()]).output();
+        text(&list.unwrap().stdout).contains("qemu")
+    };
+    assert!(qemu());
+    kill(Pid::from_raw(terminal.process.id().cast_signed()), Signal::SIGHUP).unwrap();
+    assert_eq!(terminal.end(Duration::from_secs(10)).unwrap(), 128 + 1);
 }
 
 #[test]

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::{Winsize, openpty};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, Pid};
 
 use super::{Link, Sender, cgroups, rest};
 use crate::output;
+use crate::pty::open_pty;
 use crate::vm::link::{Job, Kind};
 
 /// The machine's name.
@@ -119,8 +119,7 @@ fn on_terminal(
     out: &Sender,
     ended: &Arc<AtomicBool>,
 ) -> Result<io::Result<Running>> {
-    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    let pty = openpty(Some(&size), None).context("cannot create a pseudo-terminal")?;
+    let pty = open_pty(rows, columns)?;
     let name = unistd::ttyname(&pty.slave).context("cannot tell the terminal's name")?;
     let keyboard = File::from(pty.master);
     let screen = keyboard.try_clone().context("cannot duplicate the terminal")?;
