@@ -9,7 +9,7 @@ pub mod container;
 pub mod diff;
 pub mod kernel;
 pub mod ladder;
-pub mod mountinfo;
+pub use make_rootfs::mountinfo;
 pub mod network;
 pub mod output;
 pub mod project;

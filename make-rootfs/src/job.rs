@@ -37,7 +37,7 @@ impl Progress {
 
 /// A signal asked the run to stop.
 #[derive(Debug)]
-pub(super) struct Interrupted(pub(super) Signal);
+pub struct Interrupted(pub Signal);
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
