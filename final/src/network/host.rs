@@ -8,23 +8,58 @@ use anyhow::{Error, Result};
 
 use super::link::{self, Bridge};
 use super::netlink::Socket;
-use super::state::State;
-use super::{BRIDGE, failed, note, veth};
+use super::port::Port;
+use super::state::{Record, State};
+use super::{BRIDGE, failed, nat, note, veth};
 
 /// Lets packets through between the bridge and the rest of the world (ip-sysctl).
 const FORWARD: &str = "net/ipv4/ip_forward";
 
-/// Sees to it that the host has all that its containers need; says what it cannot have.
+/// Lets what the host sends to its own 127.0.0.1 leave by the bridge, for published ports.
+const ROUTE_LOCALNET: &str = "net/ipv4/conf/mydocker0/route_localnet";
+
+/// Sees to it that the host has all that its containers need. Answers the bridge, and what a
+/// container without published ports can do without.
 pub(super) fn prepare(
     state: &State,
     socket: &mut Socket,
-    warnings: &mut Vec<String>,
-) -> Result<Bridge> {
+    ports: &[Port],
+) -> Result<(Bridge, Option<String>)> {
     let bridge = prepare_bridge(state, socket)?;
-    if let Err(error) = set(state, FORWARD, "1") {
-        warnings.push(format!("the container reaches the host only: {error:#}"));
+    match prepare_routing(state, ports) {
+        Err(error) if ports.is_empty() => {
+            Ok((bridge, Some(format!("the container reaches only this host: {error:#}"))))
+        }
+        result => result.map(|()| (bridge, None)),
     }
-    Ok(bridge)
+}
+
+fn prepare_routing(state: &State, ports: &[Port]) -> Result<()> {
+    set(state, FORWARD, "1")?;
+    if !ports.is_empty() {
+        set(state, ROUTE_LOCALNET, "1")?;
+    } else if nat::exists() {
+        return Ok(());
+    }
+    let mut changes = state.changes()?;
+    let first = !changes.table;
+    if first {
+        changes.table = true;
+        state.set_changes(&changes)?;
+    }
+    let applied = apply(&state.records()?);
+    if first && applied.is_err() {
+        // A transaction that failed has made nothing.
+        changes.table = false;
+        state.set_changes(&changes)?;
+    }
+    applied
+}
+
+/// Has the published ports of these containers, and no other, lead to them.
+pub(super) fn apply(records: &[Record]) -> Result<()> {
+    let ports = records.iter().flat_map(|it| it.ports.iter().map(|port| (it.ip, *port)));
+    nat::apply(&ports.collect::<Vec<_>>())
 }
 
 fn prepare_bridge(state: &State, socket: &mut Socket) -> Result<Bridge> {
@@ -67,6 +102,11 @@ pub(super) fn restore(state: &State, errors: &mut Vec<Error>) {
         Ok(changes) => changes,
         Err(error) => return errors.push(error),
     };
+    if changes.table {
+        let removed = nat::remove();
+        changes.table = removed.is_err();
+        note(errors, removed);
+    }
     changes.values.retain(|name, value| {
         let path = Path::new("/proc/sys").join(name);
         let result = match fs::write(&path, &*value) {

@@ -37,6 +37,9 @@ const SKIP_STATS: u32 = 1 << 3;
 /// The one attribute of a veth pair: the other end (linux/veth.h).
 const VETH_INFO_PEER: u16 = 1;
 
+/// The hairpin mode of a port of a bridge (linux/if_link.h).
+const BRPORT_MODE: u16 = 4;
+
 /// A bridge of our name.
 pub(super) struct Bridge {
     index: u32,
@@ -149,10 +152,24 @@ pub(super) fn make_veth(
     one(socket, make).map_err(|error| {
         let cure = match error {
             Errno::EEXIST => "Does a container under another --root have this address?",
-            Errno::EXFULL | Errno::ENOSPC => "The bridge is full: end other containers",
+            Errno::EXFULL => "The bridge is full: end other containers",
             _ => "Load it: modprobe veth",
         };
         failed(format!("connect {name} on {BRIDGE} to eth0 in the container"), error, cure)
+    })
+}
+
+/// Lets packets leave the bridge by the port that they came in by: from a container to a published
+/// port of its own.
+pub(super) fn allow_hairpin(socket: &mut Socket, name: &str) -> Result<()> {
+    let message = Message::new(libc::RTM_NEWLINK, 0, &link(0, false))
+        .text(libc::IFLA_IFNAME, name)
+        .nest(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_SLAVE_KIND, "bridge")
+                .nest(libc::IFLA_INFO_SLAVE_DATA, |data| data.with(BRPORT_MODE, &[1]))
+        });
+    one(socket, message).map_err(|error| {
+        failed(format!("let {name} reach its own ports"), error, "Does something remove it?")
     })
 }
 

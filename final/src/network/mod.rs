@@ -9,7 +9,9 @@
 mod addresses;
 mod host;
 mod link;
+mod nat;
 mod netlink;
+mod nftables;
 mod port;
 mod state;
 
@@ -142,8 +144,12 @@ pub fn attach(attachment: &Attachment, netns: BorrowedFd<'_>, root: &Path) -> Re
     let mut warnings = Vec::new();
     if let (Some(ip), Some(veth)) = (attachment.ip, &attachment.veth) {
         let mut socket = link::open()?;
-        let bridge = host::prepare(&State::lock(root)?, &mut socket, &mut warnings)?;
+        let (bridge, warning) = host::prepare(&State::lock(root)?, &mut socket, &attachment.ports)?;
+        warnings.extend(warning);
         link::make_veth(&mut socket, &bridge, veth, ip, netns)?;
+        if !attachment.ports.is_empty() {
+            link::allow_hairpin(&mut socket, veth)?;
+        }
     }
     if attachment.mode != Mode::Host {
         link::set_up_inside(netns, attachment.ip)?;
@@ -196,16 +202,21 @@ fn release(
     gone: impl Fn(&Record) -> bool,
     errors: &mut Vec<Error>,
 ) -> Vec<Ipv4Addr> {
-    let records = state.records().unwrap_or_else(|error| {
-        errors.push(error);
-        Vec::new()
-    });
+    let records = match state.records() {
+        Ok(records) => records,
+        Err(error) => {
+            errors.push(error);
+            return Vec::new();
+        }
+    };
     let (gone, left): (Vec<_>, Vec<_>) = records.into_iter().partition(gone);
     for record in &gone {
         note(errors, state.release(record.ip));
     }
     if left.is_empty() {
         host::restore(state, errors);
+    } else if gone.iter().any(|record| !record.ports.is_empty()) {
+        note(errors, host::apply(&left));
     }
     gone.into_iter().map(|record| record.ip).collect()
 }
