@@ -33,7 +33,7 @@ fn ask_udp(address: &str) -> io::Result<String> {
 }
 
 /// Asks for a port of the 127.0.0.1 of another machine.
-fn sneak(gateway: &str, address: &str) -> io::Result<String> {
+fn sneak(ask: Ask, gateway: &str, address: &str) -> io::Result<String> {
     output(&format!(
         "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet
          ip route add 127.0.0.1 via {gateway} table 7
@@ -41,7 +41,7 @@ fn sneak(gateway: &str, address: &str) -> io::Result<String> {
          ip rule add table local pref 2
          ip rule delete pref 0"
     ));
-    ask_tcp(address)
+    ask(address)
 }
 
 type Ask = fn(&str) -> io::Result<String>;
@@ -93,21 +93,14 @@ fn a_udp_port_is_reached_from_everywhere() {
 #[test]
 fn a_port_of_localhost_is_reached_from_localhost_only() {
     Stage::play("a_port_of_localhost_is_reached_from_localhost_only", |stage| {
-        let container = stage.start("web", &with_ports(&["127.0.0.1:8080:80"]));
-        let server = container.serve_tcp(80);
-        assert!(stage.other.run(|| ask_tcp("192.0.2.1:8080")).is_err());
+        let container = stage.start("dns", &with_ports(&["127.0.0.1:8080:80/udp"]));
+        let server = container.serve_udp(80);
+        assert!(stage.other.run(|| ask_udp("192.0.2.1:8080")).is_err());
         // What claims to go to 127.0.0.1 but comes from elsewhere is not let in either.
-        let sneak = || {
-            output("ip route add 127.0.0.1 via 192.0.2.1 dev wan table 7");
-            output(
-                "ip rule add to 127.0.0.1 table 7 pref 0; ip rule del pref 0 table local || true",
-            );
-            output("echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet");
-            ask_tcp("127.0.0.1:8080")
-        };
-        assert!(stage.other.run(sneak).is_err());
-        assert_eq!(ask_tcp("127.0.0.1:8080").unwrap(), "hello");
-        server.join().unwrap();
+        let sneaked = stage.other.run(|| sneak(ask_udp, "192.0.2.1", "127.0.0.1:8080"));
+        assert!(sneaked.is_err());
+        assert_eq!(ask_udp("127.0.0.1:8080").unwrap(), "hello");
+        assert_eq!(server.join().unwrap(), "10.20.30.1");
         container.end(stage);
     });
 }
@@ -117,14 +110,18 @@ fn what_is_not_published_stays_private() {
     Stage::play("what_is_not_published_stays_private", |stage| {
         let container = stage.start("web", &with_ports(&["8080:80"]));
         // Another host that knows the way to the containers.
+        let nobody_came = |listener: &TcpListener| {
+            listener.set_nonblocking(true).unwrap();
+            assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        };
         let server = container.run(|| TcpListener::bind("0.0.0.0:81")).unwrap();
         stage.other.run(|| output("ip route add 10.20.30.0/24 via 192.0.2.1"));
         assert!(stage.other.run(|| ask_tcp("10.20.30.2:81")).is_err());
+        nobody_came(&server);
         // A service of the host on 127.0.0.1, asked by a container.
         let host = TcpListener::bind("127.0.0.1:9000").unwrap();
-        host.set_nonblocking(true).unwrap();
-        assert!(container.run(|| sneak("10.20.30.1", "127.0.0.1:9000")).is_err());
-        assert_eq!(host.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(container.run(|| sneak(ask_tcp, "10.20.30.1", "127.0.0.1:9000")).is_err());
+        nobody_came(&host);
         drop(server);
         container.end(stage);
     });
