@@ -1,1 +1,3 @@
 //! The full runtime.
+
+pub mod network;

@@ -1,0 +1,256 @@
+//! The container's network: a bridge on the host, an address of its own, published ports.
+//!
+//! A start goes in two halves. [`intent`] picks the address and changes nothing but files of ours,
+//! so that the caller can write down what there will be to undo; [`attach`] then does it, with the
+//! container's namespace at hand. [`detach`] undoes it, quickly: the veth pair dies with the
+//! namespace, which the kernel does in the background. [`prune`] undoes what killed runs left, and
+//! removes the bridge.
+
+mod addresses;
+mod host;
+mod link;
+mod nat;
+mod netlink;
+mod nftables;
+mod port;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::{self, Display};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Error, Result, anyhow, bail};
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+pub use port::{Port, Protocol};
+use state::{Record, State};
+
+/// The bridge that all containers are connected to.
+pub const BRIDGE: &str = "mydocker0";
+
+/// The address of the bridge, and of the host as the containers know it.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 1);
+
+/// How many of the leading bits of an address all containers share.
+const PREFIX: u8 = 24;
+
+/// The network that a container sees.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// An address of its own, on the bridge
+    #[default]
+    Bridge,
+    /// Nothing but lo
+    None,
+    /// The one of the host
+    Host,
+}
+
+impl FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "bridge" => Ok(Self::Bridge),
+            "none" => Ok(Self::None),
+            "host" => Ok(Self::Host),
+            _ => bail!("cannot use a network {text:?}. There are bridge, none and host"),
+        }
+    }
+}
+
+impl Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Bridge => "bridge",
+            Self::None => "none",
+            Self::Host => "host",
+        })
+    }
+}
+
+/// What a container asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// `--network`
+    pub mode: Mode,
+    /// `--ip`: else the first free one
+    pub ip: Option<Ipv4Addr>,
+    /// `-p`
+    pub ports: Vec<Port>,
+}
+
+/// What a container gets, and what there is to undo when it has ended.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Attachment {
+    /// The network that it sees
+    pub mode: Mode,
+    /// The container
+    pub container: String,
+    /// The host's network: boot and namespace
+    pub network: String,
+    /// Its address, on the bridge
+    pub ip: Option<Ipv4Addr>,
+    /// The host's end of its veth pair
+    pub veth: Option<String>,
+    /// Its published ports
+    pub ports: Vec<Port>,
+}
+
+/// Decides what the container gets: its address is taken from now on. Nothing else is changed.
+///
+/// # Errors
+///
+/// The address or a port is taken, or cannot be had at all; `root` cannot be written.
+pub fn intent(plan: &Plan, container: &str, root: &Path) -> Result<Attachment> {
+    let mut attachment = Attachment {
+        mode: plan.mode,
+        container: container.to_owned(),
+        network: String::new(),
+        ip: None,
+        veth: None,
+        ports: plan.ports.clone(),
+    };
+    if plan.mode != Mode::Bridge {
+        if plan.ip.is_some() || !plan.ports.is_empty() {
+            bail!("cannot use --ip or -p with --network {}. Use --network bridge", plan.mode);
+        }
+        return Ok(attachment);
+    }
+    let (network, ip) = addresses::take(plan, container, root)?;
+    attachment.network = network;
+    attachment.ip = Some(ip);
+    attachment.veth = Some(veth(ip));
+    Ok(attachment)
+}
+
+/// Does what was intended, for a container that waits in its new network namespace (see
+/// network_namespaces(7)), and says what the container has to do without.
+///
+/// The caller's thread visits that namespace for a moment: no other must be about to move.
+///
+/// # Errors
+///
+/// A call failed. What was done until then is undone by [`detach`].
+pub fn attach(attachment: &Attachment, netns: BorrowedFd<'_>, root: &Path) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    if let (Some(ip), Some(veth)) = (attachment.ip, &attachment.veth) {
+        let mut socket = link::open()?;
+        let (bridge, warning) = host::prepare(&State::lock(root)?, &mut socket, &attachment.ports)?;
+        warnings.extend(warning);
+        link::make_veth(&mut socket, &bridge, veth, ip, netns)?;
+        if !attachment.ports.is_empty() {
+            link::allow_hairpin(&mut socket, veth)?;
+        }
+    }
+    if attachment.mode != Mode::Host {
+        link::set_up_inside(netns, attachment.ip)?;
+    }
+    Ok(warnings)
+}
+
+/// Undoes what was done for a container that has ended, except for the bridge, which [`prune`]
+/// removes. Goes on past failures, and answers all of them.
+pub fn detach(attachment: &Attachment, root: &Path) -> Vec<Error> {
+    let Some(ip) = attachment.ip else { return Vec::new() };
+    let mut errors = Vec::new();
+    match State::lock(root) {
+        // In another namespace, or before a reboot: there, not here, was something changed.
+        Ok(state) if state.network != attachment.network => {
+            note(&mut errors, state::release_elsewhere(root, &attachment.network, ip));
+        }
+        Ok(state) => {
+            let own = |record: &Record| record.ip == ip && record.container == attachment.container;
+            release(&state, own, &mut errors);
+        }
+        Err(error) => errors.push(error),
+    }
+    errors
+}
+
+/// Undoes what was done for containers that are no more, and, when none is left, for all of them:
+/// also the bridge goes, if it was made here. Goes on past failures, and answers all of them.
+pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
+    let mut errors = Vec::new();
+    match State::lock(root) {
+        Ok(state) => {
+            note(&mut errors, state.forget_other_boots());
+            for ip in release(&state, |record| !alive(&record.container), &mut errors) {
+                // It has died with its namespace, unless somebody still looks into that one.
+                note(&mut errors, link::open().and_then(|mut it| link::remove(&mut it, &veth(ip))));
+            }
+            note(&mut errors, host::remove_bridge(&state));
+            state.tidy();
+        }
+        Err(error) => errors.push(error),
+    }
+    errors
+}
+
+/// Gives addresses back, and with the last one everything on the host but the bridge. Answers which
+/// they were.
+fn release(
+    state: &State,
+    gone: impl Fn(&Record) -> bool,
+    errors: &mut Vec<Error>,
+) -> Vec<Ipv4Addr> {
+    let records = match state.records() {
+        Ok(records) => records,
+        Err(error) => {
+            errors.push(error);
+            return Vec::new();
+        }
+    };
+    let (gone, left): (Vec<_>, Vec<_>) = records.into_iter().partition(gone);
+    for record in &gone {
+        note(errors, state.release(record.ip));
+    }
+    if left.is_empty() {
+        host::restore(state, errors);
+    } else if gone.iter().any(|record| !record.ports.is_empty()) {
+        note(errors, host::apply(&left));
+    }
+    gone.into_iter().map(|record| record.ip).collect()
+}
+
+/// The name of the host's end of the veth pair. It carries the address: the kernel, which knows no
+/// two interfaces of one name, then sees to it that no two containers share one.
+fn veth(ip: Ipv4Addr) -> String {
+    format!("mydocker-{}", ip.octets()[3])
+}
+
+/// Whether an address is in a network.
+fn contains(network: Ipv4Addr, prefix: u8, ip: Ipv4Addr) -> bool {
+    let host_bits = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    (network.to_bits() ^ ip.to_bits()) & !host_bits == 0
+}
+
+fn note(errors: &mut Vec<Error>, result: Result<()>) {
+    errors.extend(result.err());
+}
+
+/// What was tried, why it failed, and what to do about it.
+fn failed(what: impl Display, error: impl Into<io::Error>, cure: &str) -> Error {
+    let error = error.into();
+    let cure = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM | Errno::EACCES) => "Run it as root",
+        _ => cure,
+    };
+    anyhow!("cannot {what}: {}. {cure}", reason(&error))
+}
+
+/// Why a call failed, as errno(3) says it.
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_string(),
+        None => error.to_string(),
+    }
+}
