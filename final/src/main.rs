@@ -1,1 +1,7 @@
-fn main() {}
+//! `final`: the full runtime. See the library's documentation.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::main()
+}

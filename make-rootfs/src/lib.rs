@@ -88,16 +88,9 @@ pub fn make(target: &Path, source: &Source, progress: &Progress) -> Result<Repor
 }
 
 /// Counts what is in the finished root filesystem.
-fn describe(root: &Path, source: &Source, mut warnings: Vec<String>) -> Result<Report> {
-    if !paths::exists(root, "/bin/sh") {
-        match source {
-            #[cfg(feature = "archive")]
-            Source::Tar(file) => warnings.push(format!(
-                "{} has no /bin/sh: no step's example will start. Export another image",
-                file.display()
-            )),
-            _ => bail!("cannot find a shell on this machine. Install one: dash or bash"),
-        }
+fn describe(root: &Path, source: &Source, warnings: Vec<String>) -> Result<Report> {
+    if matches!(source, Source::Host | Source::Busybox) && !has_shell(root) {
+        bail!("cannot find a shell on this machine. Install one: dash or bash");
     }
     let mut bytes = 0;
     let mut add = |_: &Path, data: &fs::Metadata| {
