@@ -149,20 +149,18 @@ fn process_with(port: &Port) -> Option<String> {
         })?;
         Some(format!("socket:[{}]", line.split_whitespace().nth(9)?))
     })?;
-    let processes = fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path());
-    let process = processes.filter(|process| process.join("fd").is_dir()).find(|process| {
-        let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let pid = pids.find(|pid| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         files
             .filter_map(|file| fs::read_link(file.path()).ok())
             .any(|target| target.as_os_str() == socket.as_str())
     })?;
-    let name = fs::read_to_string(process.join("comm")).ok()?;
-    Some(format!("{} (process {})", name.trim(), Path::file_name(&process)?.display()))
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(format!("{} (process {pid})", name.trim()))
 }
 
 fn name(record: &Record) -> String {
-    match record.container.as_str() {
-        "" => "a killed run (see `final prune`)".into(),
-        name => format!("the container {name}"),
-    }
+    format!("the container {}", record.container)
 }

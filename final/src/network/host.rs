@@ -1,8 +1,9 @@
-//! What is changed on the host for all containers together, and put back after the last.
+//! What is changed on the host for all containers together, and put back after the last. Every
+//! change is written down before it is made.
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result};
 
@@ -13,10 +14,15 @@ use super::state::{Record, State};
 use super::{BRIDGE, failed, nat, note, veth};
 
 /// Lets packets through between the bridge and the rest of the world (ip-sysctl).
-const FORWARD: &str = "net/ipv4/ip_forward";
+const FORWARD: &str = "net.ipv4.ip_forward";
 
 /// Lets what the host sends to its own 127.0.0.1 leave by the bridge, for published ports.
-const ROUTE_LOCALNET: &str = "net/ipv4/conf/mydocker0/route_localnet";
+const ROUTE_LOCALNET: &str = "net.ipv4.conf.mydocker0.route_localnet";
+
+/// The facts that say that something is ours to remove.
+const MADE_BRIDGE: &str = "bridge";
+const MADE_TABLE: &str = "table";
+const MADE: &str = "made";
 
 /// Sees to it that the host has all that its containers need. Answers the bridge, and what a
 /// container without published ports can do without.
@@ -25,8 +31,8 @@ pub(super) fn prepare(
     socket: &mut Socket,
     ports: &[Port],
 ) -> Result<(Bridge, Option<String>)> {
-    let bridge = prepare_bridge(state, socket)?;
-    match prepare_routing(state, ports) {
+    let (bridge, made) = prepare_bridge(state, socket)?;
+    match prepare_routing(state, made || !ports.is_empty()) {
         Err(error) if ports.is_empty() => {
             Ok((bridge, Some(format!("the container reaches only this host: {error:#}"))))
         }
@@ -34,103 +40,94 @@ pub(super) fn prepare(
     }
 }
 
-fn prepare_routing(state: &State, ports: &[Port]) -> Result<()> {
-    set(state, FORWARD, "1")?;
-    if !ports.is_empty() {
-        set(state, ROUTE_LOCALNET, "1")?;
-    } else if nat::exists() {
-        return Ok(());
-    }
-    let mut changes = state.changes()?;
-    let first = !changes.table;
-    if first {
-        changes.table = true;
-        state.set_changes(&changes)?;
-    }
-    let applied = apply(&state.records()?);
-    if first && applied.is_err() {
-        // A transaction that failed has made nothing.
-        changes.table = false;
-        state.set_changes(&changes)?;
-    }
-    applied
-}
-
-/// Has the published ports of these containers, and no other, lead to them.
-pub(super) fn apply(records: &[Record]) -> Result<()> {
-    let ports = records.iter().flat_map(|it| it.ports.iter().map(|port| (it.ip, *port)));
-    nat::apply(&ports.collect::<Vec<_>>())
-}
-
-fn prepare_bridge(state: &State, socket: &mut Socket) -> Result<Bridge> {
+/// The bridge, and whether it had to be made.
+fn prepare_bridge(state: &State, socket: &mut Socket) -> Result<(Bridge, bool)> {
     let found = link::find_bridge(socket)?;
     let missing = match found {
-        Some(bridge) if bridge.is_ready() => return Ok(bridge),
+        Some(bridge) if bridge.is_ready() => return Ok((bridge, false)),
         found => found.is_none(),
     };
     link::check_overlap(socket)?;
     if missing {
-        let mut changes = state.changes()?;
-        changes.bridge = true;
-        state.set_changes(&changes)?;
+        state.note_change(MADE_BRIDGE, MADE)?;
     }
     let bridge = link::make_bridge(socket)?;
     // Somebody may have removed it under running containers.
-    let veths: Vec<_> = state.records()?.iter().map(|record| veth(record.ip)).collect();
-    link::plug(socket, &bridge, &veths)?;
-    Ok(bridge)
+    for record in state.records()? {
+        link::plug(socket, &bridge, &veth(record.ip), !record.ports.is_empty())?;
+    }
+    Ok((bridge, true))
 }
 
-/// Sets a value below /proc/sys, after writing down the one it had.
+fn prepare_routing(state: &State, changed: bool) -> Result<()> {
+    set(state, FORWARD, "1")?;
+    if !changed && nat::exists() {
+        return Ok(());
+    }
+    let records = state.records()?;
+    if records.iter().any(|record| !record.ports.is_empty()) {
+        set(state, ROUTE_LOCALNET, "1")?;
+    }
+    state.note_change(MADE_TABLE, MADE)?;
+    publish(&records)
+}
+
+/// Has the published ports of these containers, and no other, lead to them.
+pub(super) fn publish(records: &[Record]) -> Result<()> {
+    let ports = records.iter().flat_map(|it| it.ports.iter().map(|port| (it.ip, *port)));
+    nat::apply(&ports.collect::<Vec<_>>())
+}
+
+/// Sets a value of sysctl(8), after writing down the one it had.
 fn set(state: &State, name: &str, value: &str) -> Result<()> {
-    let path = Path::new("/proc/sys").join(name);
-    let old = fs::read_to_string(&path)
+    let path = sysctl(name);
+    let before = fs::read_to_string(&path)
         .map_err(|error| failed(format!("read {}", path.display()), error, "Is /proc mounted?"))?;
-    if old.trim() == value {
+    if before.trim() == value {
         return Ok(());
     }
-    let mut changes = state.changes()?;
-    changes.values.entry(name.into()).or_insert_with(|| old.trim().into());
-    state.set_changes(&changes)?;
-    fs::write(&path, value)
-        .map_err(|error| failed(format!("write {value} to {}", path.display()), error, "Try again"))
+    state.note_change(name, before.trim())?;
+    fs::write(&path, value).map_err(|error| {
+        failed(format!("write {value} to {}", path.display()), error, "Is it mounted read-only?")
+    })
 }
 
-/// Puts everything back but the bridge.
-pub(super) fn restore(state: &State, errors: &mut Vec<Error>) {
-    let mut changes = match state.changes() {
-        Ok(changes) => changes,
-        Err(error) => return errors.push(error),
+fn sysctl(name: &str) -> PathBuf {
+    Path::new("/proc/sys").join(name.replace('.', "/"))
+}
+
+/// Puts everything back, if no container is left: some 40 ms, in which the kernel waits for the
+/// last who might look at what goes.
+pub(super) fn restore(state: &State) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let changes = match state.records() {
+        Ok(records) if records.is_empty() => state.changes(),
+        Ok(_) => return errors,
+        Err(error) => Err(error),
     };
-    if changes.table {
-        let removed = nat::remove();
-        changes.table = removed.is_err();
-        note(errors, removed);
-    }
-    changes.values.retain(|name, value| {
-        let path = Path::new("/proc/sys").join(name);
-        let result = match fs::write(&path, &*value) {
-            // It went with its interface.
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                let what = format!("put {} back to {value}", path.display());
-                Err(failed(what, error, "Is /proc/sys read-only?"))
-            }
-            _ => Ok(()),
-        };
-        let failed = result.is_err();
-        note(errors, result);
-        failed
+    let changes = changes.unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
     });
-    note(errors, state.set_changes(&changes));
+    for (name, before) in changes {
+        let undone = match name.as_str() {
+            MADE_BRIDGE => link::open().and_then(|mut socket| link::remove(&mut socket, BRIDGE)),
+            MADE_TABLE => nat::remove(),
+            _ => put_back(&name, &before),
+        };
+        note(&mut errors, undone.and_then(|()| state.forget(&name)));
+    }
+    errors
 }
 
-/// Removes the bridge if it is ours and nobody is on it.
-pub(super) fn remove_bridge(state: &State) -> Result<()> {
-    let mut changes = state.changes()?;
-    if !changes.bridge || !state.records()?.is_empty() {
-        return Ok(());
+fn put_back(name: &str, before: &str) -> Result<()> {
+    let path = sysctl(name);
+    match fs::write(&path, before) {
+        // Those of an interface go with it.
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            let what = format!("put {} back to {before}", path.display());
+            Err(failed(what, error, "Is it mounted read-only?"))
+        }
+        _ => Ok(()),
     }
-    link::remove(&mut link::open()?, BRIDGE)?;
-    changes.bridge = false;
-    state.set_changes(&changes)
 }

@@ -116,15 +116,16 @@ pub(super) fn remove(socket: &mut Socket, name: &str) -> Result<()> {
     }
 }
 
-/// Plugs veths that lost their bridge into the new one. Those that have gone are no loss.
-pub(super) fn plug(socket: &mut Socket, bridge: &Bridge, veths: &[String]) -> Result<()> {
-    let messages = veths.iter().map(|veth| {
-        Message::new(libc::RTM_NEWLINK, 0, &link(0, true))
-            .text(libc::IFLA_IFNAME, veth)
-            .number(libc::IFLA_MASTER, bridge.index)
-    });
-    let plugged = socket.carry_out(messages);
-    plugged.map(drop).map_err(|error| failed("reconnect the containers", error, "Try again"))
+/// Plugs a veth into the bridge that lost the one before. One that has gone is no loss.
+pub(super) fn plug(socket: &mut Socket, bridge: &Bridge, name: &str, hairpin: bool) -> Result<()> {
+    let master = Message::new(libc::RTM_NEWLINK, 0, &link(0, true))
+        .text(libc::IFLA_IFNAME, name)
+        .number(libc::IFLA_MASTER, bridge.index);
+    match one(socket, master) {
+        Ok(()) if hairpin => allow_hairpin(socket, name),
+        Ok(()) | Err(Errno::ENODEV) => Ok(()),
+        Err(error) => Err(failed(format!("connect {name} to {BRIDGE}"), error, "Try again")),
+    }
 }
 
 /// Makes a veth pair in one message: one end in the bridge, the other as eth0 in the container.
@@ -141,10 +142,16 @@ pub(super) fn make_veth(
             .text(libc::IFLA_IFNAME, "eth0")
             .with(libc::IFLA_ADDRESS, &mac(ip))
             .number(libc::IFLA_NET_NS_FD, netns.as_raw_fd().cast_unsigned())
+            .number(libc::IFLA_NUM_TX_QUEUES, 1)
+            .number(libc::IFLA_NUM_RX_QUEUES, 1)
     };
+    // With the one queue that it is going to use: the kernel would make one for each cpu, put all
+    // but one aside, and wait twice until nobody can be looking at them.
     let make = Message::new(libc::RTM_NEWLINK, CREATE, &link(0, true))
         .text(libc::IFLA_IFNAME, name)
         .number(libc::IFLA_MASTER, bridge.index)
+        .number(libc::IFLA_NUM_TX_QUEUES, 1)
+        .number(libc::IFLA_NUM_RX_QUEUES, 1)
         .nest(libc::IFLA_LINKINFO, |info| {
             info.text(libc::IFLA_INFO_KIND, "veth")
                 .nest(libc::IFLA_INFO_DATA, |data| data.nest(VETH_INFO_PEER, peer))

@@ -157,8 +157,10 @@ pub fn attach(attachment: &Attachment, netns: BorrowedFd<'_>, root: &Path) -> Re
     Ok(warnings)
 }
 
-/// Undoes what was done for a container that has ended, except for the bridge, which [`prune`]
-/// removes. Goes on past failures, and answers all of them.
+/// Undoes, in no time, what was done for a container that has ended: its address is free and its
+/// ports lead nowhere. Goes on past failures, and answers all of them.
+///
+/// What was changed for all containers is left to [`settle`].
 pub fn detach(attachment: &Attachment, root: &Path) -> Vec<Error> {
     let Some(ip) = attachment.ip else { return Vec::new() };
     let mut errors = Vec::new();
@@ -176,8 +178,23 @@ pub fn detach(attachment: &Attachment, root: &Path) -> Vec<Error> {
     errors
 }
 
-/// Undoes what was done for containers that are no more, and, when none is left, for all of them:
-/// also the bridge goes, if it was made here. Goes on past failures, and answers all of them.
+/// Puts back what was changed on the host, if no container is left: forwarding, the table of
+/// nf_tables, the bridge if it was made here. Goes on past failures, and answers all of them.
+///
+/// This takes some 40 ms, so it is for the time after the container's exit status is known.
+pub fn settle(root: &Path) -> Vec<Error> {
+    match State::lock(root) {
+        Ok(state) => {
+            let errors = host::restore(&state);
+            state.tidy();
+            errors
+        }
+        Err(error) => vec![error],
+    }
+}
+
+/// Undoes what was done for containers that are no more, and, when none is left, what was done for
+/// all of them. Goes on past failures, and answers all of them.
 pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
     let mut errors = Vec::new();
     match State::lock(root) {
@@ -187,36 +204,29 @@ pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
                 // It has died with its namespace, unless somebody still looks into that one.
                 note(&mut errors, link::open().and_then(|mut it| link::remove(&mut it, &veth(ip))));
             }
-            note(&mut errors, host::remove_bridge(&state));
-            state.tidy();
         }
         Err(error) => errors.push(error),
     }
+    errors.extend(settle(root));
     errors
 }
 
-/// Gives addresses back, and with the last one everything on the host but the bridge. Answers which
-/// they were.
+/// Gives addresses back, closes the ports that lead to them, and answers which they were.
 fn release(
     state: &State,
     gone: impl Fn(&Record) -> bool,
     errors: &mut Vec<Error>,
 ) -> Vec<Ipv4Addr> {
-    let records = match state.records() {
-        Ok(records) => records,
-        Err(error) => {
-            errors.push(error);
-            return Vec::new();
-        }
-    };
+    let records = state.records().unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
+    });
     let (gone, left): (Vec<_>, Vec<_>) = records.into_iter().partition(gone);
     for record in &gone {
-        note(errors, state.release(record.ip));
+        note(errors, state.forget(&record.ip.to_string()));
     }
-    if left.is_empty() {
-        host::restore(state, errors);
-    } else if gone.iter().any(|record| !record.ports.is_empty()) {
-        note(errors, host::apply(&left));
+    if gone.iter().any(|record| !record.ports.is_empty()) {
+        note(errors, host::publish(&left));
     }
     gone.into_iter().map(|record| record.ip).collect()
 }

@@ -70,8 +70,11 @@ pub(super) fn exists() -> bool {
 
 /// Makes the table anew, in one transaction: it follows from the ports that are published now.
 pub(super) fn apply(ports: &[(Ipv4Addr, Port)]) -> Result<()> {
-    // Adding first lets the removal succeed also when there was none.
-    let mut messages = vec![add_table(TABLE), delete_table(TABLE), add_table(TABLE)];
+    let mut messages = Vec::new();
+    if exists() {
+        messages.push(delete_table(TABLE));
+    }
+    messages.push(add_table(TABLE));
     messages.extend(reach_out());
     if !ports.is_empty() {
         messages.extend(publish(ports));
@@ -85,6 +88,9 @@ pub(super) fn apply(ports: &[(Ipv4Addr, Port)]) -> Result<()> {
 
 /// Removes the table.
 pub(super) fn remove() -> Result<()> {
+    if !exists() {
+        return Ok(());
+    }
     match nftables::open().and_then(|mut socket| socket.commit([delete_table(TABLE)])) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Everything runs for real, in network namespaces that play the host, its containers and others.
 
 mod address;
+mod host;
 mod publish;
 mod support;
 

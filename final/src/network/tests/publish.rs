@@ -12,7 +12,7 @@ use crate::network::Plan;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a TCP server says.
-fn ask_tcp(address: &str) -> io::Result<String> {
+pub(super) fn ask_tcp(address: &str) -> io::Result<String> {
     let address: SocketAddr = address.parse().unwrap();
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

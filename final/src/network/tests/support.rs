@@ -9,7 +9,7 @@ use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::network::{Attachment, Plan, attach, detach, intent, prune};
+use crate::network::{Attachment, Plan, attach, detach, intent, settle};
 
 /// A network namespace; it goes with this value.
 pub(super) struct Namespace(File);
@@ -72,7 +72,7 @@ impl Stage<'_> {
             let before = picture();
             let stage = Stage { root: root.path(), other };
             play(&stage);
-            assert!(prune(root.path(), |_| false).is_empty());
+            assert!(settle(root.path()).is_empty());
             assert_eq!(picture(), before);
             let left: Vec<_> = std::fs::read_dir(root.path().join("network")).unwrap().collect();
             assert_eq!(left.len(), 1, "only the lock is left: {left:?}");
