@@ -87,6 +87,22 @@ fn run(container: &Container) -> Result<u8> {
     status
 }
 
+/// Merges the root filesystem (lower, never written) with an empty folder (upper) on /run/merged.
+fn overlay(lower: &Path) -> Result<()> {
+    // From inside it is called ".": the option needs no escapes, whatever the folder's name.
+    let what = format!("enter {}", lower.display());
+    attempt(&what, unistd::chdir(lower), "Make one: cargo workshop rootfs")?;
+    // In memory, in our own mount namespace: it goes when the last process in there does.
+    let memory = mount(Some("mydocker"), "/run", Some("tmpfs"), MsFlags::empty(), NONE);
+    attempt("mount a tmpfs on /run", memory, "Is there a folder /run?")?;
+    for folder in ["/run/upper", "/run/work", "/run/merged"] {
+        fs::create_dir(folder).with_context(|| format!("cannot create {folder}"))?;
+    }
+    let layers = Some("lowerdir=.,upperdir=/run/upper,workdir=/run/work");
+    let merged = mount(Some("mydocker"), "/run/merged", Some("overlay"), MsFlags::empty(), layers);
+    attempt("mount an overlay on /run/merged", merged, "Load it: modprobe overlay")
+}
+
 /// Moves this process into a network namespace that a veth pair joins to the bridge mydocker0.
 /// Its address is taken as long as the returned socket is open.
 fn network() -> Result<UnixListener> {
@@ -218,22 +234,6 @@ fn child(container: &Container) -> Result<u8> {
     let proc = mount(Some("proc"), "/proc", Some("proc"), flags, NONE);
     attempt("mount proc on /proc", proc, "Does the root filesystem have a folder /proc?")?;
     start(&container.command)
-}
-
-/// Merges the root filesystem (lower, never written) with an empty folder (upper) on /run/merged.
-fn overlay(lower: &Path) -> Result<()> {
-    // From inside it is called ".": the option needs no escapes, whatever the folder's name.
-    let what = format!("enter {}", lower.display());
-    attempt(&what, unistd::chdir(lower), "Make one: cargo workshop rootfs")?;
-    // In memory, in our own mount namespace: it goes when the last process in there does.
-    let memory = mount(Some("mydocker"), "/run", Some("tmpfs"), MsFlags::empty(), NONE);
-    attempt("mount a tmpfs on /run", memory, "Is there a folder /run?")?;
-    for folder in ["/run/upper", "/run/work", "/run/merged"] {
-        fs::create_dir(folder).with_context(|| format!("cannot create {folder}"))?;
-    }
-    let layers = Some("lowerdir=.,upperdir=/run/upper,workdir=/run/work");
-    let merged = mount(Some("mydocker"), "/run/merged", Some("overlay"), MsFlags::empty(), layers);
-    attempt("mount an overlay on /run/merged", merged, "Load it: modprobe overlay")
 }
 
 fn find_rootfs(container: &Container) -> Result<PathBuf> {

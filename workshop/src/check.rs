@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::checks::{self, Bench, Check, Kind, Verdict};
 use crate::container::Subject;
 use crate::steps::{self, Step};
-use crate::{output, project, sudo};
+use crate::{output, project, rootfs, sudo};
 
 /// What to check, and how to tell.
 #[derive(Args)]
@@ -30,6 +30,9 @@ pub struct Options {
     /// What comes before COMMAND on the other binary's command line
     #[arg(last = true, value_name = "WORDS", default_value = "run", requires = "bin")]
     words: Vec<OsString>,
+    /// The root filesystem for the containers, of which they get a copy [default: rootfs/]
+    #[arg(long, value_name = "DIR")]
+    rootfs: Option<PathBuf>,
     /// Tells it in JSON: a list with an object for every check
     #[arg(long)]
     json: bool,
@@ -54,20 +57,22 @@ struct Report {
     kind: Kind,
     #[serde(flatten)]
     verdict: Verdict,
-    by_hand: &'static str,
+    by_hand: String,
 }
 
 /// Runs the checks. The exit status is 0 if everything holds.
 pub fn check(options: &Options) -> Result<ExitCode> {
-    let root = project::root()?;
     let candidates = candidates(options)?;
     if !geteuid().is_root() {
         return Err(sudo::again(&["--built"]));
     }
-    let rootfs = root.join("rootfs");
+    let rootfs = match &options.rootfs {
+        Some(folder) => folder.clone(),
+        None => project::root()?.join(rootfs::NAME),
+    };
     if !rootfs.join("bin").is_dir() {
         bail!(
-            "cannot find the root filesystem {}. Make it: cargo workshop rootfs",
+            "cannot find a root filesystem in {}. Make it: cargo workshop rootfs",
             rootfs.display()
         );
     }
@@ -135,7 +140,7 @@ fn report(check: &'static Check, candidate: &Candidate, bench: &Bench) -> Result
         since: check.since,
         kind: check.kind,
         verdict: check.run(bench, &candidate.subject)?,
-        by_hand: check.by_hand,
+        by_hand: check.by_hand.replace("stepNN", &candidate.step.package),
     })
 }
 
@@ -162,7 +167,7 @@ fn describe(report: &Report) -> String {
         line("expected", &verdict.expected),
         line("the kernel says", &verdict.found),
         line("that means", &verdict.meaning),
-        line("see it by hand", report.by_hand),
+        line("see it by hand", &report.by_hand),
     ]
     .concat()
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use workshop::steps::{self, Step};
-use workshop::{check, clean, diff, ladder, output, project, rootfs};
+use workshop::{check, clean, diff, ladder, output, project, rootfs, start};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -18,6 +18,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// What `cargo workshop` does as root
+    #[command(hide = true)]
+    Proofs,
     Rootfs(rootfs::Args),
     /// Shows what changes from one step to another
     ///
@@ -64,10 +67,11 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        None => Ok(ExitCode::SUCCESS),
+        None => start::start(),
         Some(command) => match command {
             Command::Rootfs(args) => rootfs::run(&args),
             Command::Diff(args) => differences(&args),
+            Command::Proofs => start::proofs(),
             Command::Check(options) => check::check(&options),
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
         },

@@ -52,9 +52,10 @@ fn hostname_container(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold("hostname")?;
     let (inside, outside) = (hostname_of(held.command)?, lab.cage.hostname()?);
     let said = held.output().last().cloned().unwrap_or_default();
-    let found = format!("{inside} inside, {outside} outside; the command saw {said}");
+    let found =
+        format!("the hostname is {inside} inside, {outside} outside; the command saw {said}");
     let holds = inside == "container" && said == inside && outside == HOSTNAME;
-    let expected = format!("container inside, {HOSTNAME} outside");
+    let expected = format!("the hostname is container inside, {HOSTNAME} outside");
     let meaning = if outside == inside {
         "The hostname was set in the host's UTS namespace."
     } else {

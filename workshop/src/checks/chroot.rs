@@ -83,11 +83,11 @@ fn identity(path: &Path) -> Result<(u64, u64)> {
 
 fn root(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
-    let found = kernel::link(held.command, "root")?;
+    let found = format!("/ is {}", kernel::link(held.command, "root")?);
     let inside = identity(Path::new(&format!("/proc/{}/root/.", held.command)))?;
     let holds = inside == identity(&lab.rootfs)?;
     let meaning = "chroot(2) in the child changes what / means for it and for what it starts.";
-    Ok(Verdict::new(holds, lab.rootfs.display().to_string(), found, meaning))
+    Ok(Verdict::new(holds, format!("/ is {}", lab.rootfs.display()), found, meaning))
 }
 
 fn working_directory(lab: &Lab) -> Result<Verdict> {

@@ -131,7 +131,7 @@ fn killed(lab: &Lab) -> Result<Verdict> {
 }
 
 fn expect_status(expected: i32, found: i32, meaning: &str) -> Result<Verdict> {
-    let tell = |status| format!("status {status}");
+    let tell = |status| format!("exit status {status}");
     Ok(Verdict::new(expected == found, tell(expected), tell(found), meaning))
 }
 

@@ -38,7 +38,7 @@ pub struct Check {
     pub until: u8,
     /// New at its step, or a duty
     pub kind: Kind,
-    /// How a person sees the same
+    /// How a person sees the same; `stepNN` stands for the step
     pub by_hand: &'static str,
     probe: fn(&Lab) -> Result<Verdict>,
 }

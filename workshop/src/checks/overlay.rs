@@ -78,9 +78,12 @@ fn writes_above(lab: &Lab) -> Result<Verdict> {
     let below = lab.rootfs.join(&file).exists();
     let holds = inside && !below;
     let there = |there| if there { "there" } else { "not there" };
-    let found =
-        format!("inside it is {}, in the root filesystem it is {}", there(inside), there(below));
-    let expected = "inside it is there, in the root filesystem it is not there";
+    let found = format!(
+        "the new file is {} inside, {} in the root filesystem",
+        there(inside),
+        there(below)
+    );
+    let expected = "the new file is there inside, not there in the root filesystem";
     let meaning = "Writes reach the root filesystem itself.";
     Ok(Verdict::new(holds, expected, found, meaning))
 }

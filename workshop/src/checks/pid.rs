@@ -88,11 +88,12 @@ fn process_1(lab: &Lab) -> Result<Verdict> {
     let ids = kernel::ids(child)?;
     let own = kernel::namespace(child, "pid")? != kernel::namespace(lab.cage.thread, "pid")?;
     let holds = own && ids.len() > 1 && ids.last() == Some(&1);
-    let shown: Vec<String> = ids.iter().map(i32::to_string).collect();
-    let found = format!("the command's parent is process {}", shown.join(" outside and inside "));
+    let inside = ids.last().map_or("the same".to_string(), |id| format!("process {id}"));
+    let found = format!("process {child} outside is {inside} inside");
     let meaning =
         "The first process in a PID namespace is its process 1: the child, not the command.";
-    Ok(Verdict::new(holds, "process 1 inside", found, meaning))
+    let expected = format!("process {child} outside is process 1 inside");
+    Ok(Verdict::new(holds, expected, found, meaning))
 }
 
 fn says_pids(lab: &Lab) -> Result<Verdict> {

@@ -64,8 +64,8 @@ fn host_keeps_its_name(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(&format!("hostname {name}"))?;
     let inside = hostname_of(held.command)?;
     let outside = lab.cage.hostname()?;
-    let expected = format!("{name} inside, {HOSTNAME} outside");
-    let found = format!("{inside} inside, {outside} outside");
+    let expected = format!("the hostname is {name} inside, {HOSTNAME} outside");
+    let found = format!("the hostname is {inside} inside, {outside} outside");
     let meaning = if inside == outside {
         "Inside and outside share a UTS namespace."
     } else {
