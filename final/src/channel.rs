@@ -5,6 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
     sendmsg, socketpair,
@@ -64,17 +65,21 @@ impl Channel {
     pub(crate) fn receive(&self) -> Result<Option<Message>> {
         let mut buffer = vec![0; LONGEST + 2];
         let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
-        let (length, terminal) = {
+        let (length, terminal) = loop {
             let mut parts = [IoSliceMut::new(&mut buffer)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let received = recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut space), flags)
-                .context("cannot hear from the other process")?;
+            let socket = self.0.as_raw_fd();
+            let received = match recvmsg::<()>(socket, &mut parts, Some(&mut space), flags) {
+                // It ended before it had read everything. What it said before comes next.
+                Err(Errno::ECONNRESET) => continue,
+                received => received.context("cannot hear from the other process")?,
+            };
             let rights = received.cmsgs().context("cannot receive a descriptor")?;
             let mut descriptors = rights.flat_map(|control| match control {
                 ControlMessageOwned::ScmRights(descriptors) => descriptors,
                 _ => Vec::new(),
             });
-            (received.bytes, descriptors.next().map(kernel::received))
+            break (received.bytes, descriptors.next().map(kernel::received));
         };
         let Some([kind, status]) = buffer[..length].first_chunk() else { return Ok(None) };
         let text = || String::from_utf8_lossy(&buffer[2..length]).into_owned();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use nix::sched::CloneFlags;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::cgroup::Cgroup;
@@ -13,7 +14,7 @@ use crate::channel::{Channel, Message};
 use crate::child::{self, Start};
 use crate::container::Container;
 use crate::kernel::{self, Cloned};
-use crate::message::{AS_ROOT, Attempt, complain, warn};
+use crate::message::{AS_ROOT, Attempt, Failure, complain, warn};
 use crate::network;
 use crate::options::Run;
 use crate::state::{Process, State, Store};
@@ -81,9 +82,11 @@ fn start_and_supervise(
     drop(theirs);
     trace.did("clone a process into new namespaces");
     // The new process mounts while this one connects.
-    connect(state, pid, store.root())?;
+    let connected = connect(state, pid, store.root()).and_then(|()| ours.send(&Message::Go));
+    if let Err(error) = connected {
+        return Err(give_up(&ours, &pidfd, error));
+    }
     trace.did("connect the network");
-    ours.send(&Message::Go)?;
     state.init = Process::of(pid.as_raw()).ok();
     store.save(state)?;
     let terminal = wait_for_command(&ours, &mut trace)?;
@@ -112,6 +115,15 @@ fn connect(state: &State, pid: Pid, root: &Path) -> Result<()> {
     let warnings = network::attach(&state.network, namespace.as_fd(), root)?;
     warnings.iter().for_each(|warning| warn(warning));
     Ok(())
+}
+
+/// Ends a start. If the new process had failed before, that is the reason.
+fn give_up(child: &Channel, pidfd: &OwnedFd, error: anyhow::Error) -> anyhow::Error {
+    let _ = kernel::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL);
+    match wait_for_command(child, &mut Trace::new(false)) {
+        Err(reason) if reason.is::<Failure>() => reason,
+        _ => error,
+    }
 }
 
 /// Waits until the new process has become the command, which closes its end of the channel.
