@@ -67,7 +67,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "COMMAND")]
     pub(crate) entrypoint: Option<OsString>,
     /// The working directory
-    #[arg(short, long, value_name = "DIR", value_parser = os(parse::inside_or_root))]
+    #[arg(short, long, value_name = "DIR", value_parser = os(parse::workdir))]
     pub(crate) workdir: Option<PathBuf>,
     /// Who runs the command: names or numbers [default: the image's, else root]
     #[arg(short, long, value_name = "USER[:GROUP]")]

@@ -179,9 +179,11 @@ pub(crate) fn inside(text: &OsStr) -> Result<PathBuf> {
     Ok(path.to_path_buf())
 }
 
-/// Parses a working directory: as [`inside`], but the root will do.
-pub(crate) fn inside_or_root(text: &OsStr) -> Result<PathBuf> {
-    if text == "/" { Ok(PathBuf::from("/")) } else { inside(text) }
+/// Parses a working directory: the root, too, will do.
+pub(crate) fn workdir(text: &OsStr) -> Result<PathBuf> {
+    ensure!(Path::new(text).is_absolute(), "the working directory does not begin with /");
+    ensure!(!text.as_bytes().contains(&0), "a path holds no zero byte");
+    Ok(PathBuf::from(text))
 }
 
 /// `TARGET[:OPTION,...]`

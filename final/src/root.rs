@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{chdir, fchdir, pivot_root};
@@ -20,6 +20,9 @@ use crate::message::{AS_ROOT, Attempt};
 
 /// How often a lookup is tried again that somebody's renaming disturbed.
 const TRIES: usize = 32;
+
+/// How many links to nothing are followed.
+const LINKS: usize = 40;
 
 const EXISTS: &str = "Mend the image, or mount elsewhere";
 
@@ -97,12 +100,25 @@ impl Root {
 
     /// The file at `path`, made if it is missing, to mount on.
     pub(crate) fn file(&self, path: &Path) -> Result<OwnedFd> {
-        if let Err(Errno::ENOENT) = self.find(path, OFlag::O_PATH) {
-            self.folder(path.parent().unwrap_or(Path::new("/")))?;
-            let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-            self.find(path, flags).or_cannot(make(path, "file"), EXISTS)?;
+        let mut place = path.to_path_buf();
+        // A link to nothing, such as many a resolv.conf: the file is made where it leads.
+        for _ in 0..LINKS {
+            match self.find(&place, OFlag::O_PATH) {
+                Err(Errno::ENOENT) => {}
+                found => return found.or_cannot(open(&place, path), EXISTS),
+            }
+            let parent = place.parent().unwrap_or(Path::new("/"));
+            self.folder(parent)?;
+            let link = self.find(&place, OFlag::O_PATH | OFlag::O_NOFOLLOW);
+            match link.and_then(|link| readlinkat(link, "")) {
+                Ok(target) => place = parent.join(target),
+                Err(_) => {
+                    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY;
+                    self.find(&place, flags).or_cannot(make(&place, "file"), EXISTS)?;
+                }
+            }
         }
-        self.find(path, OFlag::O_PATH).or_cannot(open(path, path), EXISTS)
+        self.find(&place, OFlag::O_PATH).or_cannot(open(&place, path), EXISTS)
     }
 
     /// Makes this the root of our mount namespace and lets go of the old one.
