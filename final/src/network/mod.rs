@@ -9,6 +9,7 @@
 mod addresses;
 mod host;
 mod link;
+mod names;
 mod nat;
 mod netlink;
 mod nftables;
@@ -29,6 +30,7 @@ use anyhow::{Error, Result, anyhow, bail};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
+pub use names::{Host, hosts, resolv_conf};
 pub use port::{Port, Protocol};
 use state::{Record, State};
 

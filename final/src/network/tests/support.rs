@@ -18,16 +18,26 @@ impl Namespace {
     pub(super) fn new() -> Self {
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
-            File::open("/proc/thread-self/ns/net").unwrap()
+            Self::here()
         });
-        Self(made.join().unwrap())
+        made.join().unwrap()
+    }
+
+    /// The one that this thread is in.
+    pub(super) fn here() -> Self {
+        Self(File::open("/proc/thread-self/ns/net").unwrap())
+    }
+
+    /// Moves this thread there.
+    pub(super) fn enter(&self) {
+        setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
     }
 
     /// Runs a function in it, and the programs that it starts.
     pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let ran = thread::scope(|scope| {
             let inside = scope.spawn(|| {
-                setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
+                self.enter();
                 work()
             });
             inside.join()
@@ -92,7 +102,8 @@ impl Stage<'_> {
 /// What a host looks like that a container may have changed.
 fn picture() -> String {
     output(
-        "ip -brief address | grep -v '^mydocker-'; ip route; nft list ruleset
+        "ip -o link | cut -d' ' -f2 | grep -v '^mydocker-'; ip -4 -o address
+         ip route | sed 's/ linkdown//'; nft list ruleset
          cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/wan/route_localnet",
     )
 }
