@@ -35,7 +35,7 @@ pub(super) fn take(plan: &Plan, container: &str, root: &Path) -> Result<(String,
     loop {
         let state = State::lock(root)?;
         check_ports(&plan.ports, &state)?;
-        let mut free = range.iter().copied().filter(|ip| !state.has(*ip)).peekable();
+        let mut free = range.iter().copied().filter(|ip| state.record(*ip).is_none()).peekable();
         if free.peek().is_none() {
             return Err(exhausted(plan, &state));
         }
@@ -62,8 +62,7 @@ fn exhausted(plan: &Plan, state: &State) -> Error {
              End some; `final prune` frees those of killed ones"
         );
     };
-    let records = state.records().unwrap_or_default();
-    let owner = records.iter().find(|record| record.ip == ip).map_or("another run".into(), name);
+    let owner = state.record(ip).as_ref().map_or("another run".into(), name);
     anyhow!("cannot use the address {ip}: {owner} has it. End that one, or choose another")
 }
 

@@ -72,8 +72,17 @@ fn prepare_routing(state: &State, changed: bool) -> Result<()> {
     publish(&records)
 }
 
+/// Closes the ports of containers that no record speaks of any more.
+pub(super) fn unpublish(state: &State) -> Result<()> {
+    // A run that was killed early may have published nothing yet.
+    if !state.has_change(MADE_TABLE) {
+        return Ok(());
+    }
+    publish(&state.records()?)
+}
+
 /// Has the published ports of these containers, and no other, lead to them.
-pub(super) fn publish(records: &[Record]) -> Result<()> {
+fn publish(records: &[Record]) -> Result<()> {
     let ports = records.iter().flat_map(|it| it.ports.iter().map(|port| (it.ip, *port)));
     nat::apply(&ports.collect::<Vec<_>>())
 }
@@ -115,13 +124,16 @@ pub(super) fn restore(state: &State) -> Vec<Error> {
             MADE_TABLE => nat::remove(),
             _ => put_back(&name, &before),
         };
-        note(&mut errors, undone.and_then(|()| state.forget(&name)));
+        note(&mut errors, undone.and_then(|()| state.forget(name)));
     }
     errors
 }
 
 fn put_back(name: &str, before: &str) -> Result<()> {
     let path = sysctl(name);
+    if fs::read_to_string(&path).is_ok_and(|value| value.trim() == before) {
+        return Ok(());
+    }
     match fs::write(&path, before) {
         // Those of an interface go with it.
         Err(error) if error.kind() != ErrorKind::NotFound => {

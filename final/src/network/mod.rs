@@ -172,8 +172,8 @@ pub fn detach(attachment: &Attachment, root: &Path) -> Vec<Error> {
             note(&mut errors, state::release_elsewhere(root, &attachment.network, ip));
         }
         Ok(state) => {
-            let own = |record: &Record| record.ip == ip && record.container == attachment.container;
-            release(&state, own, &mut errors);
+            let own = state.record(ip).filter(|it| it.container == attachment.container);
+            release(&state, own.as_slice(), &mut errors);
         }
         Err(error) => errors.push(error),
     }
@@ -202,9 +202,16 @@ pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
     match State::lock(root) {
         Ok(state) => {
             note(&mut errors, state.forget_other_boots());
-            for ip in release(&state, |record| !alive(&record.container), &mut errors) {
+            let mut gone = state.records().unwrap_or_else(|error| {
+                errors.push(error);
+                Vec::new()
+            });
+            gone.retain(|record| !alive(&record.container));
+            release(&state, &gone, &mut errors);
+            for Record { ip, .. } in gone {
                 // It has died with its namespace, unless somebody still looks into that one.
-                note(&mut errors, link::open().and_then(|mut it| link::remove(&mut it, &veth(ip))));
+                let removed = link::open().and_then(|mut it| link::remove(&mut it, &veth(ip)));
+                note(&mut errors, removed);
             }
         }
         Err(error) => errors.push(error),
@@ -213,24 +220,14 @@ pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
     errors
 }
 
-/// Gives addresses back, closes the ports that lead to them, and answers which they were.
-fn release(
-    state: &State,
-    gone: impl Fn(&Record) -> bool,
-    errors: &mut Vec<Error>,
-) -> Vec<Ipv4Addr> {
-    let records = state.records().unwrap_or_else(|error| {
-        errors.push(error);
-        Vec::new()
-    });
-    let (gone, left): (Vec<_>, Vec<_>) = records.into_iter().partition(gone);
-    for record in &gone {
-        note(errors, state.forget(&record.ip.to_string()));
+/// Gives addresses back, and closes the ports that lead to them.
+fn release(state: &State, gone: &[Record], errors: &mut Vec<Error>) {
+    for record in gone {
+        note(errors, state.forget(record.ip));
     }
     if gone.iter().any(|record| !record.ports.is_empty()) {
-        note(errors, host::publish(&left));
+        note(errors, host::unpublish(state));
     }
-    gone.into_iter().map(|record| record.ip).collect()
 }
 
 /// The name of the host's end of the veth pair. It carries the address: the kernel, which knows no

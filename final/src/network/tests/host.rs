@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 
+use nix::sched::{CloneFlags, unshare};
+
 use super::publish::ask_tcp;
 use super::support::{Namespace, Stage, output};
 use super::with_ports;
@@ -112,6 +114,37 @@ fn a_port_that_is_taken_is_refused() {
         let error = refused(&["198.51.100.1:81:80"]);
         assert!(error.contains("198.51.100.1 is no address of this host"), "{error}");
         web.end(stage);
+    });
+}
+
+#[test]
+fn a_host_that_cannot_forward_still_has_a_bridge() {
+    Stage::play("a_host_that_cannot_forward_still_has_a_bridge", |stage| {
+        let host = Namespace::here();
+        let in_a_sandbox = |plan: &Plan, inside: &Namespace| {
+            let sandbox = || {
+                host.enter();
+                unshare(CloneFlags::CLONE_NEWNS).unwrap();
+                output("mount --make-rprivate /; mount --bind /proc/sys /proc/sys");
+                output("mount -o remount,bind,ro /proc/sys");
+                let attachment = intent(plan, "sandboxed", stage.root).unwrap();
+                let attached = attach(&attachment, inside.as_fd(), stage.root);
+                (attachment, attached)
+            };
+            std::thread::scope(|scope| scope.spawn(sandbox).join().unwrap())
+        };
+        let inside = Namespace::new();
+        let (attachment, attached) = in_a_sandbox(&Plan::default(), &inside);
+        let warning = attached.unwrap().concat();
+        assert!(warning.contains("reaches only this host: cannot write 1 to"), "{warning}");
+        inside.run(|| output("ping -c1 -W2 10.20.30.1"));
+        drop(inside);
+        assert!(detach(&attachment, stage.root).is_empty());
+        // But a port that nobody could reach is an error.
+        let (attachment, attached) = in_a_sandbox(&with_ports(&["80:80"]), &Namespace::new());
+        let error = attached.unwrap_err().to_string();
+        assert!(error.contains("net/ipv4/ip_forward: Read-only file system"), "{error}");
+        assert!(detach(&attachment, stage.root).is_empty());
     });
 }
 
