@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
@@ -131,7 +132,7 @@ fn bind_tcp(address: Ipv4Addr, port: u16) -> Result<(), Errno> {
     // Connections that were closed lately do not count.
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     let [a, b, c, d] = address.octets();
-    bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrIn::new(a, b, c, d, port))
+    bind(socket.as_raw_fd(), &SockaddrIn::new(a, b, c, d, port))
 }
 
 /// The process that has a port of the host, if /proc tells: proc_net(5), proc_pid_fd(5).

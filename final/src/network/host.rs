@@ -11,7 +11,7 @@ use super::link::{self, Bridge};
 use super::netlink::Socket;
 use super::port::Port;
 use super::state::{Record, State};
-use super::{BRIDGE, failed, nat, note, veth};
+use super::{failed, nat, note, survey, veth};
 
 /// Lets packets through between the bridge and the rest of the world (ip-sysctl).
 const FORWARD: &str = "net.ipv4.ip_forward";
@@ -47,7 +47,7 @@ fn prepare_bridge(state: &State, socket: &mut Socket) -> Result<(Bridge, bool)> 
         Some(bridge) if bridge.is_ready() => return Ok((bridge, false)),
         found => found.is_none(),
     };
-    link::check_overlap(socket)?;
+    survey::check_overlap(socket)?;
     if missing {
         state.note_change(MADE_BRIDGE, MADE)?;
     }
@@ -120,7 +120,7 @@ pub(super) fn restore(state: &State) -> Vec<Error> {
     });
     for (name, before) in changes {
         let undone = match name.as_str() {
-            MADE_BRIDGE => link::open().and_then(|mut socket| link::remove(&mut socket, BRIDGE)),
+            MADE_BRIDGE => link::open().and_then(|mut socket| link::remove_bridge(&mut socket)),
             MADE_TABLE => nat::remove(),
             _ => put_back(&name, &before),
         };

@@ -3,8 +3,10 @@
 //! A start goes in two halves. [`intent`] picks the address and changes nothing but files of ours,
 //! so that the caller can write down what there will be to undo; [`attach`] then does it, with the
 //! container's namespace at hand. [`detach`] undoes it, quickly: the veth pair dies with the
-//! namespace, which the kernel does in the background. [`prune`] undoes what killed runs left, and
-//! removes the bridge.
+//! namespace, which the kernel does in the background. [`settle`] puts the host back when the last
+//! container has gone, and [`prune`] undoes what killed runs left.
+//!
+//! All that share a host network have to share a `root`.
 
 mod addresses;
 mod host;
@@ -15,6 +17,7 @@ mod netlink;
 mod nftables;
 mod port;
 mod state;
+mod survey;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,9 @@ pub const BRIDGE: &str = "mydocker0";
 
 /// The address of the bridge, and of the host as the containers know it.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 1);
+
+/// How the names of the veths on it begin.
+const VETH: &str = "mydocker-";
 
 /// How many of the leading bits of an address all containers share.
 const PREFIX: u8 = 24;
@@ -233,7 +239,7 @@ fn release(state: &State, gone: &[Record], errors: &mut Vec<Error>) {
 /// The name of the host's end of the veth pair. It carries the address: the kernel, which knows no
 /// two interfaces of one name, then sees to it that no two containers share one.
 fn veth(ip: Ipv4Addr) -> String {
-    format!("mydocker-{}", ip.octets()[3])
+    format!("{VETH}{}", ip.octets()[3])
 }
 
 /// Whether an address is in a network.

@@ -54,6 +54,17 @@ fn what_was_there_before_stays() {
 }
 
 #[test]
+fn a_bridge_that_others_use_stays() {
+    Stage::play("a_bridge_that_others_use_stays", |stage| {
+        let container = stage.start("first", &Plan::default());
+        output("ip link add guest master mydocker0 type veth peer name guest0");
+        container.end(stage);
+        assert!(settle(stage.root).is_empty());
+        output("ip link show mydocker0; ip link delete guest; ip link delete mydocker0");
+    });
+}
+
+#[test]
 fn a_run_heals_what_somebody_broke() {
     Stage::play("a_run_heals_what_somebody_broke", |stage| {
         let first = stage.start("first", &with_ports(&["8080:80"]));
