@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use nix::sched::{CloneFlags, unshare};
 
 use super::publish::ask_tcp;
-use super::support::{Namespace, Stage, output};
+use super::support::{Namespace, Stage, output, patiently};
 use super::with_ports;
 use crate::network::{Mode, Plan, attach, detach, intent, settle};
 
@@ -117,6 +117,7 @@ fn a_port_that_is_taken_is_refused() {
         // Not in the way: another address, another protocol.
         stage.start("beside", &with_ports(&["192.0.2.1:8080:80", "8080:80/udp"])).end(stage);
         drop(server);
+        patiently(|| TcpListener::bind("0.0.0.0:8080"));
         let web = stage.start("web", &with_ports(&["8080:80"]));
         let error = refused(&["127.0.0.1:8080:81"]);
         assert!(error.contains("the container web has the port"), "{error}");

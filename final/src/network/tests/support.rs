@@ -1,11 +1,13 @@
 //! Network namespaces to try things in.
 
 use std::fs::File;
+use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -127,7 +129,7 @@ impl Container {
 
     /// Answers the next connection on a TCP port with its address.
     pub(super) fn serve_tcp(&self, port: u16) -> thread::JoinHandle<String> {
-        let listener = self.run(|| TcpListener::bind(("0.0.0.0", port)).unwrap());
+        let listener = self.run(|| patiently(|| TcpListener::bind(("0.0.0.0", port))));
         thread::spawn(move || {
             use std::io::Write;
             let (mut stream, peer) = listener.accept().unwrap();
@@ -138,7 +140,7 @@ impl Container {
 
     /// Sends the next datagram on a UDP port back.
     pub(super) fn serve_udp(&self, port: u16) -> thread::JoinHandle<String> {
-        let socket = self.run(|| UdpSocket::bind(("0.0.0.0", port)).unwrap());
+        let socket = self.run(|| patiently(|| UdpSocket::bind(("0.0.0.0", port))));
         thread::spawn(move || {
             let mut buffer = [0; 16];
             let (length, peer) = socket.recv_from(&mut buffer).unwrap();
@@ -146,6 +148,19 @@ impl Container {
             peer.ip().to_string()
         })
     }
+}
+
+/// Binds a socket. For a moment the port may still be taken: a program that another test started
+/// at the same time has inherited the socket before, until it is executed.
+pub(super) fn patiently<T>(mut bind: impl FnMut() -> io::Result<T>) -> T {
+    let mut bound = bind();
+    workshop::wait::until(Duration::from_secs(5), || {
+        if bound.is_err() {
+            bound = bind();
+        }
+        bound.is_ok()
+    });
+    bound.unwrap()
 }
 
 /// What a line of shell says; it has to succeed.
