@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
@@ -35,7 +36,7 @@ pub(super) fn take(plan: &Plan, container: &str, root: &Path) -> Result<(String,
     loop {
         let state = State::lock(root)?;
         check_ports(&plan.ports, &state)?;
-        let mut free = range.iter().copied().filter(|ip| !state.has(*ip)).peekable();
+        let mut free = range.iter().copied().filter(|ip| state.record(*ip).is_none()).peekable();
         if free.peek().is_none() {
             return Err(exhausted(plan, &state));
         }
@@ -62,8 +63,7 @@ fn exhausted(plan: &Plan, state: &State) -> Error {
              End some; `final prune` frees those of killed ones"
         );
     };
-    let records = state.records().unwrap_or_default();
-    let owner = records.iter().find(|record| record.ip == ip).map_or("another run".into(), name);
+    let owner = state.record(ip).as_ref().map_or("another run".into(), name);
     anyhow!("cannot use the address {ip}: {owner} has it. End that one, or choose another")
 }
 
@@ -132,7 +132,7 @@ fn bind_tcp(address: Ipv4Addr, port: u16) -> Result<(), Errno> {
     // Connections that were closed lately do not count.
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     let [a, b, c, d] = address.octets();
-    bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrIn::new(a, b, c, d, port))
+    bind(socket.as_raw_fd(), &SockaddrIn::new(a, b, c, d, port))
 }
 
 /// The process that has a port of the host, if /proc tells: proc_net(5), proc_pid_fd(5).

@@ -11,7 +11,7 @@ use super::link::{self, Bridge};
 use super::netlink::Socket;
 use super::port::Port;
 use super::state::{Record, State};
-use super::{BRIDGE, failed, nat, note, veth};
+use super::{failed, nat, note, survey, veth};
 
 /// Lets packets through between the bridge and the rest of the world (ip-sysctl).
 const FORWARD: &str = "net.ipv4.ip_forward";
@@ -47,7 +47,7 @@ fn prepare_bridge(state: &State, socket: &mut Socket) -> Result<(Bridge, bool)> 
         Some(bridge) if bridge.is_ready() => return Ok((bridge, false)),
         found => found.is_none(),
     };
-    link::check_overlap(socket)?;
+    survey::check_overlap(socket)?;
     if missing {
         state.note_change(MADE_BRIDGE, MADE)?;
     }
@@ -72,8 +72,17 @@ fn prepare_routing(state: &State, changed: bool) -> Result<()> {
     publish(&records)
 }
 
+/// Closes the ports of containers that no record speaks of any more.
+pub(super) fn unpublish(state: &State) -> Result<()> {
+    // A run that was killed early may have published nothing yet.
+    if !state.has_change(MADE_TABLE) {
+        return Ok(());
+    }
+    publish(&state.records()?)
+}
+
 /// Has the published ports of these containers, and no other, lead to them.
-pub(super) fn publish(records: &[Record]) -> Result<()> {
+fn publish(records: &[Record]) -> Result<()> {
     let ports = records.iter().flat_map(|it| it.ports.iter().map(|port| (it.ip, *port)));
     nat::apply(&ports.collect::<Vec<_>>())
 }
@@ -111,17 +120,20 @@ pub(super) fn restore(state: &State) -> Vec<Error> {
     });
     for (name, before) in changes {
         let undone = match name.as_str() {
-            MADE_BRIDGE => link::open().and_then(|mut socket| link::remove(&mut socket, BRIDGE)),
+            MADE_BRIDGE => link::open().and_then(|mut socket| link::remove_bridge(&mut socket)),
             MADE_TABLE => nat::remove(),
             _ => put_back(&name, &before),
         };
-        note(&mut errors, undone.and_then(|()| state.forget(&name)));
+        note(&mut errors, undone.and_then(|()| state.forget(name)));
     }
     errors
 }
 
 fn put_back(name: &str, before: &str) -> Result<()> {
     let path = sysctl(name);
+    if fs::read_to_string(&path).is_ok_and(|value| value.trim() == before) {
+        return Ok(());
+    }
     match fs::write(&path, before) {
         // Those of an interface go with it.
         Err(error) if error.kind() != ErrorKind::NotFound => {

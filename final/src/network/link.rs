@@ -20,19 +20,16 @@ use std::process;
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::libc;
-use nix::net::if_::{if_indextoname, if_nametoindex};
+use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::SockProtocol::NetlinkRoute;
 
-use super::netlink::{self, CREATE, Message, Socket, attributes};
-use super::{BRIDGE, GATEWAY, PREFIX, contains, failed};
+use super::netlink::{CREATE, Message, Socket};
+use super::survey::{addresses, find_link, links_on};
+use super::{BRIDGE, GATEWAY, PREFIX, VETH, failed};
 
 /// The first interface of every network namespace.
 const LO: u32 = 1;
-
-/// IFLA_EXT_MASK of rtnetlink(7), and the bit that leaves the counters out of the answer.
-const EXT_MASK: u16 = 29;
-const SKIP_STATS: u32 = 1 << 3;
 
 /// The one attribute of a veth pair: the other end (linux/veth.h).
 const VETH_INFO_PEER: u16 = 1;
@@ -52,13 +49,6 @@ impl Bridge {
     pub(super) fn is_ready(&self) -> bool {
         self.up && self.address
     }
-}
-
-/// An address of a network interface of the host.
-struct Address {
-    link: u32,
-    ip: Ipv4Addr,
-    prefix: u8,
 }
 
 pub(super) fn open() -> Result<Socket> {
@@ -103,7 +93,16 @@ pub(super) fn make_bridge(socket: &mut Socket) -> Result<Bridge> {
     }
 }
 
-/// Removes the bridge: some 30 ms, in which the kernel waits for the last who might look at it.
+/// Removes the bridge, unless somebody else uses it by now, whose it is then.
+pub(super) fn remove_bridge(socket: &mut Socket) -> Result<()> {
+    let Some(bridge) = find_bridge(socket)? else { return Ok(()) };
+    // Ours, of containers that have just ended, are on their way out.
+    let ours = |name: &String| name.starts_with(VETH);
+    if links_on(socket, bridge.index)?.iter().all(ours) { remove(socket, BRIDGE) } else { Ok(()) }
+}
+
+/// Removes a network interface. With a bridge the kernel takes 30 ms, in which it waits for the last
+/// who might look at it.
 pub(super) fn remove(socket: &mut Socket, name: &str) -> Result<()> {
     let message = Message::new(libc::RTM_DELLINK, 0, &link(0, false)).text(libc::IFLA_IFNAME, name);
     match one(socket, message) {
@@ -213,93 +212,6 @@ fn open_inside(netns: BorrowedFd<'_>) -> Result<Socket> {
     socket
 }
 
-/// Fails if the host knows another way to our addresses, which the bridge would cover.
-pub(super) fn check_overlap(socket: &mut Socket) -> Result<()> {
-    let overlaps = |ip: Ipv4Addr, prefix: u8| {
-        // Shorter ones, like the 0.0.0.0/1 of a VPN, mean "everything else".
-        prefix >= 8 && contains(ip, prefix.min(PREFIX), GATEWAY)
-    };
-    let bridge = if_nametoindex(BRIDGE).unwrap_or(0);
-    let mut found = addresses(socket)?;
-    found.append(&mut routes(socket)?);
-    let Some(other) = found.into_iter().find(|it| it.link != bridge && overlaps(it.ip, it.prefix))
-    else {
-        return Ok(());
-    };
-    let name = if_indextoname(other.link)
-        .map_or_else(|_| "something else".into(), |name| name.to_string_lossy().into_owned());
-    bail!(
-        "cannot give containers the network 10.20.30.0/24: {}/{} already leads to {name}. \
-         Take that away, or use --network none or host",
-        other.ip,
-        other.prefix
-    )
-}
-
-/// A network interface.
-struct Link {
-    index: u32,
-    up: bool,
-    /// "bridge", "veth", ...; nothing for a real one
-    kind: String,
-}
-
-/// The network interface of a name, if there is one.
-fn find_link(socket: &mut Socket, name: &str) -> Result<Option<Link>, Errno> {
-    let question = Message::new(libc::RTM_GETLINK, 0, &link(0, false))
-        .number(EXT_MASK, SKIP_STATS)
-        .text(libc::IFLA_IFNAME, name);
-    let mut found = None;
-    let asked = socket.ask(question, |answer| {
-        let field = |offset: usize| answer.get(offset..).and_then(netlink::number).unwrap_or(0);
-        let info = find(answer.get(16..), libc::IFLA_LINKINFO);
-        let kind = find(info, libc::IFLA_INFO_KIND).unwrap_or_default();
-        found = Some(Link {
-            index: field(4),
-            up: field(8) & libc::IFF_UP as u32 != 0,
-            kind: String::from_utf8_lossy(kind).trim_end_matches('\0').to_owned(),
-        });
-    });
-    match asked {
-        Err(Errno::ENODEV) => Ok(None),
-        asked => asked.map(|()| found),
-    }
-}
-
-/// The IPv4 addresses of the host.
-fn addresses(socket: &mut Socket) -> Result<Vec<Address>> {
-    let question = Message::new(
-        libc::RTM_GETADDR,
-        libc::NLM_F_DUMP,
-        &[libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, 0],
-    );
-    let mut found = Vec::new();
-    let asked = socket.ask(question, |answer| {
-        let ip = find(answer.get(8..), libc::IFA_LOCAL).and_then(ip);
-        let link = answer.get(4..).and_then(netlink::number);
-        if let (Some(ip), Some(link)) = (ip, link) {
-            found.push(Address { link, ip, prefix: answer[1] });
-        }
-    });
-    asked.map(|()| found).map_err(|error| failed("list the host's addresses", error, "Try again"))
-}
-
-/// The IPv4 routes of the host's main table.
-fn routes(socket: &mut Socket) -> Result<Vec<Address>> {
-    let mut question = [0; 12];
-    question[0] = libc::AF_INET as u8;
-    let question = Message::new(libc::RTM_GETROUTE, libc::NLM_F_DUMP, &question);
-    let mut found = Vec::new();
-    let asked = socket.ask(question, |answer| {
-        let to = find(answer.get(12..), libc::RTA_DST).and_then(ip);
-        let link = find(answer.get(12..), libc::RTA_OIF).and_then(netlink::number);
-        if let (Some(ip), [_, prefix, _, _, libc::RT_TABLE_MAIN, ..]) = (to, answer) {
-            found.push(Address { link: link.unwrap_or(0), ip, prefix: *prefix });
-        }
-    });
-    asked.map(|()| found).map_err(|error| failed("list the host's routes", error, "Try again"))
-}
-
 /// A locally administered MAC address that goes with the IP address, as Docker's do: who knows the
 /// one of a container that had the address before is not misled.
 fn mac(ip: Ipv4Addr) -> [u8; 6] {
@@ -308,7 +220,7 @@ fn mac(ip: Ipv4Addr) -> [u8; 6] {
 }
 
 /// struct ifinfomsg: family, padding, type, index, flags, and which of the flags count.
-fn link(index: u32, up: bool) -> [u8; 16] {
+pub(super) fn link(index: u32, up: bool) -> [u8; 16] {
     let mut fixed = [0; 16];
     let flags = if up { libc::IFF_UP as u32 } else { 0 };
     fixed[4..8].copy_from_slice(&index.to_ne_bytes());
@@ -341,12 +253,4 @@ fn default_route(link: u32) -> Message {
 
 fn one(socket: &mut Socket, message: Message) -> Result<(), Errno> {
     socket.carry_out([message])?.into_iter().collect()
-}
-
-fn find(bytes: Option<&[u8]>, name: u16) -> Option<&[u8]> {
-    attributes(bytes?).find(|(it, _)| *it == name).map(|(_, value)| value)
-}
-
-fn ip(bytes: &[u8]) -> Option<Ipv4Addr> {
-    bytes.first_chunk().map(|octets| Ipv4Addr::from(*octets))
 }

@@ -3,17 +3,21 @@
 //! A start goes in two halves. [`intent`] picks the address and changes nothing but files of ours,
 //! so that the caller can write down what there will be to undo; [`attach`] then does it, with the
 //! container's namespace at hand. [`detach`] undoes it, quickly: the veth pair dies with the
-//! namespace, which the kernel does in the background. [`prune`] undoes what killed runs left, and
-//! removes the bridge.
+//! namespace, which the kernel does in the background. [`settle`] puts the host back when the last
+//! container has gone, and [`prune`] undoes what killed runs left.
+//!
+//! All that share a host network have to share a `root`.
 
 mod addresses;
 mod host;
 mod link;
+mod names;
 mod nat;
 mod netlink;
 mod nftables;
 mod port;
 mod state;
+mod survey;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +33,7 @@ use anyhow::{Error, Result, anyhow, bail};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
+pub use names::{Host, hosts, resolv_conf};
 pub use port::{Port, Protocol};
 use state::{Record, State};
 
@@ -37,6 +42,9 @@ pub const BRIDGE: &str = "mydocker0";
 
 /// The address of the bridge, and of the host as the containers know it.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 1);
+
+/// How the names of the veths on it begin.
+const VETH: &str = "mydocker-";
 
 /// How many of the leading bits of an address all containers share.
 const PREFIX: u8 = 24;
@@ -170,8 +178,8 @@ pub fn detach(attachment: &Attachment, root: &Path) -> Vec<Error> {
             note(&mut errors, state::release_elsewhere(root, &attachment.network, ip));
         }
         Ok(state) => {
-            let own = |record: &Record| record.ip == ip && record.container == attachment.container;
-            release(&state, own, &mut errors);
+            let own = state.record(ip).filter(|it| it.container == attachment.container);
+            release(&state, own.as_slice(), &mut errors);
         }
         Err(error) => errors.push(error),
     }
@@ -200,9 +208,16 @@ pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
     match State::lock(root) {
         Ok(state) => {
             note(&mut errors, state.forget_other_boots());
-            for ip in release(&state, |record| !alive(&record.container), &mut errors) {
+            let mut gone = state.records().unwrap_or_else(|error| {
+                errors.push(error);
+                Vec::new()
+            });
+            gone.retain(|record| !alive(&record.container));
+            release(&state, &gone, &mut errors);
+            for Record { ip, .. } in gone {
                 // It has died with its namespace, unless somebody still looks into that one.
-                note(&mut errors, link::open().and_then(|mut it| link::remove(&mut it, &veth(ip))));
+                let removed = link::open().and_then(|mut it| link::remove(&mut it, &veth(ip)));
+                note(&mut errors, removed);
             }
         }
         Err(error) => errors.push(error),
@@ -211,30 +226,20 @@ pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
     errors
 }
 
-/// Gives addresses back, closes the ports that lead to them, and answers which they were.
-fn release(
-    state: &State,
-    gone: impl Fn(&Record) -> bool,
-    errors: &mut Vec<Error>,
-) -> Vec<Ipv4Addr> {
-    let records = state.records().unwrap_or_else(|error| {
-        errors.push(error);
-        Vec::new()
-    });
-    let (gone, left): (Vec<_>, Vec<_>) = records.into_iter().partition(gone);
-    for record in &gone {
-        note(errors, state.forget(&record.ip.to_string()));
+/// Gives addresses back, and closes the ports that lead to them.
+fn release(state: &State, gone: &[Record], errors: &mut Vec<Error>) {
+    for record in gone {
+        note(errors, state.forget(record.ip));
     }
     if gone.iter().any(|record| !record.ports.is_empty()) {
-        note(errors, host::publish(&left));
+        note(errors, host::unpublish(state));
     }
-    gone.into_iter().map(|record| record.ip).collect()
 }
 
 /// The name of the host's end of the veth pair. It carries the address: the kernel, which knows no
 /// two interfaces of one name, then sees to it that no two containers share one.
 fn veth(ip: Ipv4Addr) -> String {
-    format!("mydocker-{}", ip.octets()[3])
+    format!("{VETH}{}", ip.octets()[3])
 }
 
 /// Whether an address is in a network.

@@ -59,22 +59,19 @@ impl State {
         }
     }
 
-    /// Whether an address is taken.
-    pub(super) fn has(&self, ip: Ipv4Addr) -> bool {
-        self.fact(&ip.to_string()).is_some()
+    /// Who has an address, if it is taken.
+    pub(super) fn record(&self, ip: Ipv4Addr) -> Option<Record> {
+        let fact = self.fact(&ip.to_string())?;
+        let mut words = fact.split(' ');
+        let container = words.next().unwrap_or_default().to_owned();
+        let ports = words.filter_map(|port| port.parse().ok()).collect();
+        Some(Record { container, ip, ports })
     }
 
     /// Every address that is taken.
     pub(super) fn records(&self) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        for (name, value) in self.facts()? {
-            if let Ok(ip) = name.parse() {
-                let (container, ports) = value.split_once(' ').unwrap_or((&value, ""));
-                let ports = ports.split(' ').filter_map(|port| port.parse().ok()).collect();
-                records.push(Record { container: container.into(), ip, ports });
-            }
-        }
-        Ok(records)
+        let ips = self.facts()?.into_iter().filter_map(|name| name.parse().ok());
+        Ok(ips.filter_map(|ip| self.record(ip)).collect())
     }
 
     /// Takes an address that nobody has.
@@ -87,9 +84,13 @@ impl State {
 
     /// What was changed on the host, with the values from before.
     pub(super) fn changes(&self) -> Result<Vec<(String, String)>> {
-        let mut facts = self.facts()?;
-        facts.retain(|(name, _)| name.parse::<Ipv4Addr>().is_err());
-        Ok(facts)
+        let names = self.facts()?.into_iter().filter(|name| name.parse::<Ipv4Addr>().is_err());
+        Ok(names.filter_map(|name| self.fact(&name).map(|before| (name, before))).collect())
+    }
+
+    /// Whether something was changed on the host.
+    pub(super) fn has_change(&self, name: &str) -> bool {
+        self.fact(name).is_some()
     }
 
     /// Writes down what is going to be changed on the host. What is written down already is older
@@ -104,22 +105,20 @@ impl State {
         }
     }
 
-    /// The value of a fact, if it is one.
-    pub(super) fn fact(&self, name: &str) -> Option<String> {
+    /// Removes an address or a change, be it there or not.
+    pub(super) fn forget(&self, fact: impl ToString) -> Result<()> {
+        remove(&self.folder.join(fact.to_string()))
+    }
+
+    fn fact(&self, name: &str) -> Option<String> {
         let value = fs::read_link(self.folder.join(name)).ok()?;
         Some(value.to_string_lossy().into_owned())
     }
 
-    /// Removes a fact, be it there or not.
-    pub(super) fn forget(&self, name: &str) -> Result<()> {
-        remove(&self.folder.join(name))
-    }
-
-    fn facts(&self) -> Result<Vec<(String, String)>> {
+    fn facts(&self) -> Result<Vec<String>> {
         let entries = fs::read_dir(&self.folder);
         let entries = entries.map_err(|error| failed_at("read", &self.folder, &error))?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        Ok(names.filter_map(|name| self.fact(&name).map(|value| (name, value))).collect())
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
     /// Removes what earlier boots of this machine left; what they did is gone.

@@ -3,8 +3,10 @@
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 
+use nix::sched::{CloneFlags, unshare};
+
 use super::publish::ask_tcp;
-use super::support::{Namespace, Stage, output};
+use super::support::{Namespace, Stage, output, patiently};
 use super::with_ports;
 use crate::network::{Mode, Plan, attach, detach, intent, settle};
 
@@ -48,6 +50,17 @@ fn what_was_there_before_stays() {
             "ip link show mydocker0; ip link delete mydocker0; nft delete table ip another
              echo 0 > /proc/sys/net/ipv4/ip_forward",
         );
+    });
+}
+
+#[test]
+fn a_bridge_that_others_use_stays() {
+    Stage::play("a_bridge_that_others_use_stays", |stage| {
+        let container = stage.start("first", &Plan::default());
+        output("ip link add guest master mydocker0 type veth peer name guest0");
+        container.end(stage);
+        assert!(settle(stage.root).is_empty());
+        output("ip link show mydocker0; ip link delete guest; ip link delete mydocker0");
     });
 }
 
@@ -104,6 +117,7 @@ fn a_port_that_is_taken_is_refused() {
         // Not in the way: another address, another protocol.
         stage.start("beside", &with_ports(&["192.0.2.1:8080:80", "8080:80/udp"])).end(stage);
         drop(server);
+        patiently(|| TcpListener::bind("0.0.0.0:8080"));
         let web = stage.start("web", &with_ports(&["8080:80"]));
         let error = refused(&["127.0.0.1:8080:81"]);
         assert!(error.contains("the container web has the port"), "{error}");
@@ -112,6 +126,37 @@ fn a_port_that_is_taken_is_refused() {
         let error = refused(&["198.51.100.1:81:80"]);
         assert!(error.contains("198.51.100.1 is no address of this host"), "{error}");
         web.end(stage);
+    });
+}
+
+#[test]
+fn a_host_that_cannot_forward_still_has_a_bridge() {
+    Stage::play("a_host_that_cannot_forward_still_has_a_bridge", |stage| {
+        let host = Namespace::here();
+        let in_a_sandbox = |plan: &Plan, inside: &Namespace| {
+            let sandbox = || {
+                host.enter();
+                unshare(CloneFlags::CLONE_NEWNS).unwrap();
+                output("mount --make-rprivate /; mount --bind /proc/sys /proc/sys");
+                output("mount -o remount,bind,ro /proc/sys");
+                let attachment = intent(plan, "sandboxed", stage.root).unwrap();
+                let attached = attach(&attachment, inside.as_fd(), stage.root);
+                (attachment, attached)
+            };
+            std::thread::scope(|scope| scope.spawn(sandbox).join().unwrap())
+        };
+        let inside = Namespace::new();
+        let (attachment, attached) = in_a_sandbox(&Plan::default(), &inside);
+        let warning = attached.unwrap().concat();
+        assert!(warning.contains("reaches only this host: cannot write 1 to"), "{warning}");
+        inside.run(|| output("ping -c1 -W2 10.20.30.1"));
+        drop(inside);
+        assert!(detach(&attachment, stage.root).is_empty());
+        // But a port that nobody could reach is an error.
+        let (attachment, attached) = in_a_sandbox(&with_ports(&["80:80"]), &Namespace::new());
+        let error = attached.unwrap_err().to_string();
+        assert!(error.contains("net/ipv4/ip_forward: Read-only file system"), "{error}");
+        assert!(detach(&attachment, stage.root).is_empty());
     });
 }
 

@@ -1,11 +1,13 @@
 //! Network namespaces to try things in.
 
 use std::fs::File;
+use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -18,16 +20,26 @@ impl Namespace {
     pub(super) fn new() -> Self {
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
-            File::open("/proc/thread-self/ns/net").unwrap()
+            Self::here()
         });
-        Self(made.join().unwrap())
+        made.join().unwrap()
+    }
+
+    /// The one that this thread is in.
+    pub(super) fn here() -> Self {
+        Self(File::open("/proc/thread-self/ns/net").unwrap())
+    }
+
+    /// Moves this thread there.
+    pub(super) fn enter(&self) {
+        setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
     }
 
     /// Runs a function in it, and the programs that it starts.
     pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let ran = thread::scope(|scope| {
             let inside = scope.spawn(|| {
-                setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
+                self.enter();
                 work()
             });
             inside.join()
@@ -92,7 +104,8 @@ impl Stage<'_> {
 /// What a host looks like that a container may have changed.
 fn picture() -> String {
     output(
-        "ip -brief address | grep -v '^mydocker-'; ip route; nft list ruleset
+        "ip -o link | cut -d' ' -f2 | grep -v '^mydocker-'; ip -4 -o address
+         ip route | sed 's/ linkdown//'; nft list ruleset
          cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/wan/route_localnet",
     )
 }
@@ -116,7 +129,7 @@ impl Container {
 
     /// Answers the next connection on a TCP port with its address.
     pub(super) fn serve_tcp(&self, port: u16) -> thread::JoinHandle<String> {
-        let listener = self.run(|| TcpListener::bind(("0.0.0.0", port)).unwrap());
+        let listener = self.run(|| patiently(|| TcpListener::bind(("0.0.0.0", port))));
         thread::spawn(move || {
             use std::io::Write;
             let (mut stream, peer) = listener.accept().unwrap();
@@ -127,7 +140,7 @@ impl Container {
 
     /// Sends the next datagram on a UDP port back.
     pub(super) fn serve_udp(&self, port: u16) -> thread::JoinHandle<String> {
-        let socket = self.run(|| UdpSocket::bind(("0.0.0.0", port)).unwrap());
+        let socket = self.run(|| patiently(|| UdpSocket::bind(("0.0.0.0", port))));
         thread::spawn(move || {
             let mut buffer = [0; 16];
             let (length, peer) = socket.recv_from(&mut buffer).unwrap();
@@ -135,6 +148,19 @@ impl Container {
             peer.ip().to_string()
         })
     }
+}
+
+/// Binds a socket. For a moment the port may still be taken: a program that another test started
+/// at the same time has inherited the socket before, until it is executed.
+pub(super) fn patiently<T>(mut bind: impl FnMut() -> io::Result<T>) -> T {
+    let mut bound = bind();
+    workshop::wait::until(Duration::from_secs(5), || {
+        if bound.is_err() {
+            bound = bind();
+        }
+        bound.is_ok()
+    });
+    bound.unwrap()
 }
 
 /// What a line of shell says; it has to succeed.
