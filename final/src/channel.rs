@@ -28,6 +28,8 @@ pub(crate) enum Message {
     Trace(String),
     /// To the parent: it went wrong.
     Failed(Failure),
+    /// To the parent: the command cannot be executed, and why. This is what the trampoline says.
+    NoExec(Errno),
 }
 
 /// Longer error messages are cut.
@@ -47,6 +49,7 @@ impl Channel {
             Message::Go => ([b'G', 0], "", None),
             Message::Terminal(terminal) => ([b'T', 0], "", Some(terminal.as_raw_fd())),
             Message::Trace(lines) => ([b'D', 0], lines.as_str(), None),
+            Message::NoExec(error) => ([b'E', *error as u8], "", None),
             Message::Failed(failure) => ([b'F', failure.status], failure.message.as_str(), None),
         };
         let text = &text.as_bytes()[..text.len().min(LONGEST)];
@@ -87,6 +90,7 @@ impl Channel {
             (b'G', _) => Message::Go,
             (b'T', Some(terminal)) => Message::Terminal(terminal),
             (b'D', _) => Message::Trace(text()),
+            (b'E', _) => Message::NoExec(Errno::from_raw(i32::from(*status))),
             (b'F', _) => Message::Failed(Failure { status: *status, message: text() }),
             _ => bail!("the other process said what nobody understands"),
         }))

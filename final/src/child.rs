@@ -39,7 +39,9 @@ pub(crate) struct Start<'a> {
 pub(crate) fn become_command(start: &Start, parent: &Channel, mut trace: Trace) -> ! {
     trace.become_child();
     let failure = match prepare(start, parent, &mut trace) {
-        Ok(ready) => exec::replace(&start.container.command, &ready.environment, &ready.path),
+        Ok(ready) => {
+            exec::replace(&start.container.command, &ready.environment, &ready.path, parent)
+        }
         Err(error) => {
             let (status, message) = explain(&error);
             Failure { status, message }

@@ -2,7 +2,7 @@
 //! done.
 
 use std::env;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -101,6 +101,13 @@ impl<'a> Container<'a> {
             capabilities,
             filter,
         })
+    }
+}
+
+impl Container<'_> {
+    /// What the command line or the image want to run.
+    pub(crate) fn program(&self) -> &CStr {
+        self.command.first().map_or(c"", CString::as_c_str)
     }
 }
 

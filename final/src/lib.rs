@@ -9,7 +9,7 @@
 //! | 01 run | `options`, `run` | Docker's options; the start in order |
 //! | 02 exec | `exec`, `supervisor`, `terminal` | signals are passed on, a terminal of its own |
 //! | 03 uts | `uts` | the hostname, /etc/hosts and /etc/resolv.conf |
-//! | 04 child | `child`, `channel`, `protect` | one clone3(2) instead of starting oneself anew |
+//! | 04 child | `child`, `channel`, `trampoline`, `protect` | one clone3(2) instead of starting oneself anew |
 //! | 05 pid | `pid` | `--init` |
 //! | 06 chroot | `root` | pivot_root(2), and paths that cannot lead out |
 //! | 07 mount | `mount`, `devices` | /dev, /sys, volumes; masked and read-only paths |
@@ -48,6 +48,7 @@ mod state;
 mod supervisor;
 mod terminal;
 mod trace;
+mod trampoline;
 mod user;
 mod uts;
 

@@ -1,10 +1,9 @@
 //! Keeps our own binary out of the container's reach.
 //!
-//! Until the command starts, the new process runs this program, and an image can make it run it
-//! again (`#!/proc/self/exe`), keep it open, and overwrite it for whoever runs it next as root
-//! (CVE-2019-5736). So the whole run happens from a mount of the binary that is read-only and lies
-//! in no folder. That takes a second exec, about half a millisecond; a copy in memory would take
-//! that and the copying of the file besides.
+//! With `--init` this program stays in the container as process 1, and `/proc/1/exe` must not lead
+//! to a file that the container can overwrite (CVE-2019-5736). So the whole run then happens from a
+//! mount of the binary that is read-only and lies in no folder. That takes a second exec, about a
+//! millisecond; other runs do with the [trampoline](crate::trampoline).
 
 use std::env;
 use std::ffi::{CString, OsString};

@@ -1,5 +1,6 @@
 //! `final run`: the process that starts a container, stays with it and cleans up after it.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -20,12 +21,14 @@ use crate::options::Run;
 use crate::state::{Process, State, Store};
 use crate::supervisor::{self, Signals};
 use crate::trace::Trace;
-use crate::{image, protect};
+use crate::{exec, image, protect};
 
 /// Runs a container from its beginning to its end, and returns the exit status.
 pub(crate) fn run(options: &Run, root: &Path) -> Result<u8> {
     let mut trace = Trace::new(options.debug);
-    protect::own_binary()?;
+    if options.init {
+        protect::own_binary()?;
+    }
     let store = Store::open(root)?;
     let image = image::find(&store, options)?;
     trace.did("find the image");
@@ -89,7 +92,7 @@ fn start_and_supervise(
     trace.did("connect the network");
     state.init = Process::of(pid.as_raw()).ok();
     store.save(state)?;
-    let terminal = wait_for_command(&ours, &mut trace)?;
+    let terminal = wait_for_command(&ours, container.program(), &mut trace)?;
     trace.did("the command runs");
     trace.print();
     supervisor::supervise(pid, &pidfd, &signals, terminal, container.options.interactive)
@@ -120,14 +123,14 @@ fn connect(state: &State, pid: Pid, root: &Path) -> Result<()> {
 /// Ends a start. If the new process had failed before, that is the reason.
 fn give_up(child: &Channel, pidfd: &OwnedFd, error: anyhow::Error) -> anyhow::Error {
     let _ = kernel::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL);
-    match wait_for_command(child, &mut Trace::new(false)) {
+    match wait_for_command(child, c"", &mut Trace::new(false)) {
         Err(reason) if reason.is::<Failure>() => reason,
         _ => error,
     }
 }
 
 /// Waits until the new process has become the command, which closes its end of the channel.
-fn wait_for_command(child: &Channel, trace: &mut Trace) -> Result<Option<OwnedFd>> {
+fn wait_for_command(child: &Channel, program: &CStr, trace: &mut Trace) -> Result<Option<OwnedFd>> {
     let (mut terminal, mut ready) = (None, false);
     loop {
         match child.receive()? {
@@ -137,6 +140,7 @@ fn wait_for_command(child: &Channel, trace: &mut Trace) -> Result<Option<OwnedFd
                 ready = true;
             }
             Some(Message::Failed(failure)) => bail!(failure),
+            Some(Message::NoExec(error)) => bail!(exec::failure(program, error)),
             None if ready => return Ok(terminal),
             _ => bail!(
                 "cannot start the container: its first process was killed. Was there too little \

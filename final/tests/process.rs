@@ -62,7 +62,8 @@ fn words_arrive_as_they_were_written() {
 #[test]
 fn a_reader_that_goes_away_ends_the_writer() {
     let Some(machine) = machine("a_reader_that_goes_away_ends_the_writer") else { return };
-    let line = machine.line(&format!("{RUN} host seq 1000000000"));
+    // Process 1 itself would not notice SIGPIPE, but the error.
+    let line = machine.line(&format!("{RUN} --init host seq 1000000000"));
     let mut words = vec!["sh", "-c", "\"$@\" | head -n 2", "-"];
     words.extend(line.iter().map(|word| word.to_str().unwrap()));
     let line: Vec<OsString> = words.into_iter().map(OsString::from).collect();
