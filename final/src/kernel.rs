@@ -1,5 +1,5 @@
-//! System calls that nix does not have, with types that make them safe to use. This is the only
-//! module with `unsafe` in it.
+//! System calls that nix does not have, with types that make them safe to use. Besides the
+//! [trampoline](crate::trampoline), this is the only module with `unsafe` in it.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int, c_long, c_uint};

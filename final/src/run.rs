@@ -21,12 +21,12 @@ use crate::options::Run;
 use crate::state::{Process, State, Store};
 use crate::supervisor::{self, Signals};
 use crate::trace::Trace;
-use crate::{exec, image, protect};
+use crate::{exec, image, protect, trampoline};
 
 /// Runs a container from its beginning to its end, and returns the exit status.
 pub(crate) fn run(options: &Run, root: &Path) -> Result<u8> {
     let mut trace = Trace::new(options.debug);
-    if options.init {
+    if options.init || !trampoline::AVAILABLE {
         protect::own_binary()?;
     }
     let store = Store::open(root)?;

@@ -7,22 +7,26 @@
 //! command.
 #![allow(unsafe_code)]
 
-use std::arch::global_asm;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::execve;
 
 use crate::kernel;
 
+/// Not every architecture has its instructions here; the others start from a copy.
+pub(crate) const AVAILABLE: bool = cfg!(target_arch = "x86_64");
+
 // An ELF file with one segment (elf(5)). On its stack lie the number of words and the words: the
 // path, a byte with the number of the channel, then the command; then the environment.
-global_asm!(
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
     ".pushsection .rodata",
     ".balign 8",
     "trampoline_begin:",
@@ -57,6 +61,7 @@ global_asm!(
     ".popsection",
 );
 
+#[cfg(target_arch = "x86_64")]
 unsafe extern "C" {
     static trampoline_begin: u8;
     static trampoline_end: u8;
@@ -70,6 +75,10 @@ pub(crate) fn jump(
     environment: &[CString],
     channel: impl AsFd,
 ) -> Errno {
+    if !AVAILABLE {
+        let Err(error) = execve(path, command, environment);
+        return error;
+    }
     match prepare(&channel) {
         Ok(file) => {
             let number = [channel.as_fd().as_raw_fd() as u8, 0];
@@ -93,8 +102,7 @@ fn prepare(channel: &impl AsFd) -> nix::Result<File> {
         error => Err(error),
     })?;
     let mut file = File::from(memory);
-    file.write_all(program())
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    file.write_all(program()).map_err(errno)?;
     let seals = SealFlag::F_SEAL_WRITE
         | SealFlag::F_SEAL_SHRINK
         | SealFlag::F_SEAL_GROW
@@ -102,16 +110,25 @@ fn prepare(channel: &impl AsFd) -> nix::Result<File> {
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     // What is open for writing cannot be executed: open it again.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let reopened =
-        File::open(path).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    let reopened = File::open(path).map_err(errno)?;
     fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Ok(reopened)
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+fn program() -> &'static [u8] {
+    &[]
+}
+
+#[cfg(target_arch = "x86_64")]
 fn program() -> &'static [u8] {
     // SAFETY: both are labels in .rodata, above, in this order.
     unsafe {
         let (begin, end) = (&raw const trampoline_begin, &raw const trampoline_end);
         std::slice::from_raw_parts(begin, end.offset_from(begin) as usize)
     }
+}
+
+fn errno(error: io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
