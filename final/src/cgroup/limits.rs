@@ -27,9 +27,7 @@ impl Limits {
     /// File, value, and whether the file must exist.
     pub(super) fn files(&self, branch: &Branch) -> Vec<(&'static str, String, bool)> {
         let mut files = Vec::new();
-        if branch.has("memory")
-            && let Some(bytes) = self.memory
-        {
+        if let Some(bytes) = self.memory.filter(|_| branch.has("memory")) {
             match branch.version {
                 Version::V1 => {
                     files.push(("memory.limit_in_bytes", bytes.to_string(), true));
@@ -60,9 +58,7 @@ impl Limits {
                 });
             }
         }
-        if branch.has("pids")
-            && let Some(number) = self.processes
-        {
+        if let Some(number) = self.processes.filter(|_| branch.has("pids")) {
             files.push(("pids.max", number.to_string(), true));
         }
         files
