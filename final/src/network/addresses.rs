@@ -24,6 +24,9 @@ use super::{GATEWAY, PREFIX, Plan, contains, failed, veth};
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// The steps' containers take addresses from 10.20.30.40 on.
+const STEPS: u8 = 40;
+
 /// Takes an address for a container: the one it asks for, or the first free one. Answers the host's
 /// network as well.
 pub(super) fn take(plan: &Plan, container: &str, root: &Path) -> Result<(String, Ipv4Addr)> {
@@ -49,8 +52,10 @@ pub(super) fn take(plan: &Plan, container: &str, root: &Path) -> Result<(String,
         drop(state);
         // Nobody has them, but the host uses them: containers that ended a moment ago had them.
         if start.elapsed() > PATIENCE {
-            let links = "`ip link show master mydocker0` lists them";
-            bail!("cannot find a free address: interfaces of unknown containers use it. {links}");
+            bail!(
+                "cannot find a free address: those left are used by others on the bridge. \
+                 `ip link show master mydocker0` lists them"
+            );
         }
         thread::sleep(PAUSE);
     }
@@ -81,7 +86,11 @@ fn is_in_use(ip: Ipv4Addr) -> bool {
     if if_nametoindex(veth(ip).as_str()).is_ok() {
         return true;
     }
-    // The steps' containers share the bridge; they hold a socket of this name.
+    if ip.octets()[3] < STEPS {
+        return false;
+    }
+    // The steps' containers share the bridge. As long as one has an address, it holds a socket of
+    // this name.
     let name = SocketAddr::from_abstract_name(format!("mydocker0 {ip}"));
     name.and_then(|name| UnixListener::bind_addr(&name)).is_err()
 }

@@ -108,16 +108,20 @@ fn nothing_holds_after_a_reboot() {
 #[test]
 fn an_address_that_somebody_else_uses_is_left_out() {
     Stage::play("an_address_that_somebody_else_uses_is_left_out", |stage| {
-        // A container under another root, and one of the steps'.
+        // A container under another root.
         let elsewhere = tempfile::tempdir().unwrap();
         let other = Stage { root: elsewhere.path(), other: Namespace::new() };
         let container = other.start("elsewhere", &Plan::default());
-        let name = SocketAddr::from_abstract_name("mydocker0 10.20.30.3").unwrap();
-        let step = UnixListener::bind_addr(&name).unwrap();
-        assert_eq!(take(stage.root, "here").ip, Some(Ipv4Addr::new(10, 20, 30, 4)));
-        drop(step);
+        assert_eq!(take(stage.root, "here").ip, Some(Ipv4Addr::new(10, 20, 30, 3)));
         container.end(&other);
         assert!(settle(other.root).is_empty());
+        // One of the steps'.
+        let name = SocketAddr::from_abstract_name("mydocker0 10.20.30.40").unwrap();
+        let step = UnixListener::bind_addr(&name).unwrap();
+        let error = refused(&with_ip("10.20.30.40"), stage.root);
+        assert!(error.contains("used by others on the bridge"), "{error}");
+        drop(step);
+        intent(&with_ip("10.20.30.40"), "there", stage.root).unwrap();
         assert!(prune(stage.root, |_| false).is_empty());
     });
 }
