@@ -33,26 +33,40 @@ const TERMINALS: [&str; 9] = [
 
 /// Fills the empty folder `root`. Returns what went wrong with single programs.
 pub(super) fn fill(root: &Path, job: &Job) -> Result<Vec<String>> {
-    let handy = programs::HANDY.split_whitespace();
-    let names: Vec<&str> =
-        programs::NEEDED.iter().map(|program| program.name).chain(handy).collect();
+    let names = names();
     job.count("programs", names.len());
     let mut copy = Copy::new(root);
-    for folder in programs::FOLDERS.map(Path::new) {
-        if folder.is_dir() {
-            copy.folder(folder)?;
-        }
-    }
+    copy.folders()?;
     for name in names {
-        if let Some(file) = programs::find(name) {
-            copy.program(&file)?;
-            copy.as_usual(name, &file)?;
-        }
+        copy.named(name)?;
         job.step(1)?;
     }
     copy.terminals()?;
     skeleton::add(root)?;
     Ok(copy.warnings)
+}
+
+/// Fills the empty folder `root` for a whole machine: with `more` programs, and with the libraries
+/// that `guests` load, programs that will be added from elsewhere.
+///
+/// # Errors
+/// If a file cannot be copied.
+pub fn fill_machine(root: &Path, more: &[&str], guests: &[PathBuf]) -> Result<()> {
+    let mut copy = Copy::new(root);
+    copy.folders()?;
+    for name in names().into_iter().chain(more.iter().copied()) {
+        copy.named(name)?;
+    }
+    for guest in guests {
+        copy.libraries(guest)?;
+    }
+    copy.terminals()?;
+    skeleton::add(root)
+}
+
+fn names() -> Vec<&'static str> {
+    let handy = programs::HANDY.split_whitespace();
+    programs::NEEDED.iter().map(|program| program.name).chain(handy).collect()
 }
 
 /// Copies files of this machine into `root`.
@@ -70,6 +84,18 @@ impl<'a> Copy<'a> {
         Self { root, libraries, placed: HashSet::new(), warnings: Vec::new() }
     }
 
+    fn folders(&mut self) -> Result<()> {
+        let present = programs::FOLDERS.map(Path::new).into_iter().filter(|folder| folder.is_dir());
+        present.into_iter().try_for_each(|folder| self.folder(folder))
+    }
+
+    /// Copies a program, if this machine has one of that name.
+    fn named(&mut self, name: &str) -> Result<()> {
+        let Some(file) = programs::find(name) else { return Ok(()) };
+        self.program(&file)?;
+        self.as_usual(name, &file)
+    }
+
     /// Copies a program and all that it needs in order to start.
     pub(super) fn program(&mut self, file: &Path) -> Result<()> {
         if let Err(error) = File::open(file) {
@@ -81,14 +107,20 @@ impl<'a> Copy<'a> {
             return Ok(());
         }
         self.file(file)?;
-        let Some(needs) = self.libraries.of(file, &NAME_SERVICE) else {
-            return match interpreter(file) {
-                Some(interpreter) if self.libraries.of(&interpreter, &[]).is_some() => {
-                    self.program(&interpreter)
-                }
-                _ => Ok(()),
-            };
-        };
+        if self.libraries(file)? {
+            return Ok(());
+        }
+        match interpreter(file) {
+            Some(interpreter) if self.libraries.of(&interpreter, &[]).is_some() => {
+                self.program(&interpreter)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies what a program loads, the loader too; false if it is no ELF file.
+    fn libraries(&mut self, file: &Path) -> Result<bool> {
+        let Some(needs) = self.libraries.of(file, &NAME_SERVICE) else { return Ok(false) };
         for library in &needs.missing {
             self.warnings.push(format!(
                 "cannot find {library}, which {} loads. It will not start",
@@ -104,7 +136,7 @@ impl<'a> Copy<'a> {
                 self.link(link, library)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Chapters type `/bin/bash`, wherever this machine has it.

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::errno::Errno;
 
+pub use host::fill_machine;
 use job::Job;
 pub use job::{Interrupted, Progress};
 pub use programs::Missing;
+pub use publish::visit;
 
 #[cfg(feature = "archive")]
 mod archive;
@@ -48,7 +50,7 @@ pub struct Report {
     pub programs: usize,
     /// The size of all files, in bytes.
     pub bytes: u64,
-    /// What the chapters use and is not inside.
+    /// What the steps use and is not inside.
     pub missing: Vec<Missing>,
     /// What went wrong without being a reason to stop, one line each.
     pub warnings: Vec<String>,
@@ -103,7 +105,7 @@ fn describe(root: &Path, source: &Source, warnings: Vec<String>) -> Result<Repor
     Ok(Report { programs: inside.len(), bytes, missing, warnings })
 }
 
-/// One line about the programs that the chapters will miss, and the cure.
+/// One line about the programs that the steps will miss, and the cure.
 pub fn miss(missing: &[Missing], source: &Source) -> Option<String> {
     if missing.is_empty() {
         return None;
@@ -127,11 +129,11 @@ pub fn miss(missing: &[Missing], source: &Source) -> Option<String> {
             )
         }
         _ if missing.iter().all(|m| m.program == "bash") => {
-            "Where a chapter types /bin/bash, type /bin/sh".to_owned()
+            "Where the README types /bin/bash, type /bin/sh".to_owned()
         }
         _ => "There, the shell will say `not found`".to_owned(),
     };
-    Some(format!("the chapters use what is missing here: {}. {cure}", steps.join("; ")))
+    Some(format!("the steps use what is missing here: {}. {cure}", steps.join("; ")))
 }
 
 /// True if there is a `/bin/sh` in the root filesystem `root`, whatever links lead to it.

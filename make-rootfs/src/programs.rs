@@ -1,4 +1,4 @@
-//! Which programs the chapters use, and who misses them.
+//! Which programs the steps use, and who misses them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, env};
 
 use super::paths;
 
-/// A program that a chapter uses.
+/// A program that a step uses.
 pub(super) struct Program {
     pub(super) name: &'static str,
     /// The first step that uses it inside the container, where `/` is the root filesystem.
@@ -20,7 +20,7 @@ const fn program(name: &'static str, step: u8, package: &'static str) -> Program
     Program { name, step, package }
 }
 
-/// What the chapters type.
+/// What people type at the steps.
 pub(super) const NEEDED: [Program; 20] = [
     program("sh", 6, "dash"),
     program("bash", 6, "bash"),
@@ -55,7 +55,7 @@ pub(super) const HANDY: &str = "awk basename chmod chown chroot cp cut date dd d
 pub(super) const FOLDERS: [&str; 6] =
     ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 
-/// A program that the root filesystem lacks though a chapter uses it.
+/// A program that the root filesystem lacks though a step uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missing {
     /// Its name, such as `ping`.
@@ -98,7 +98,7 @@ pub(super) fn inside(root: &Path) -> BTreeSet<String> {
     names
 }
 
-/// What the chapters use and `present` lacks.
+/// What the steps use and `present` lacks.
 pub(super) fn missing(present: &BTreeSet<String>) -> Vec<Missing> {
     NEEDED
         .iter()

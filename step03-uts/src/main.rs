@@ -102,8 +102,8 @@ fn as_root() -> String {
     if unistd::geteuid().is_root() {
         return "Even root may not: start the container around this one with --privileged.".into();
     }
-    let words: Vec<_> = env::args_os().collect();
-    format!("Run it as root: sudo {}", join(&words))
+    let program = env::args_os().next().unwrap_or_default();
+    format!("Run it as root: sudo {} run ...", program.display())
 }
 
 fn complain(message: String) {

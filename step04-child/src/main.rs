@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
 use std::process::{Child, Command, ExitCode};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Parser};
 use colored::Colorize;
 use nix::errno::Errno;
@@ -54,6 +54,8 @@ fn run(container: &Container) -> Result<u8> {
 }
 
 fn child(container: &Container) -> Result<u8> {
+    let by_run = env::args_os().next() == Some("/proc/self/exe".into());
+    ensure!(by_run, "cannot start the child by hand: it would change the host. Use run");
     say(format!("{} [{}]", "Running in child".green().bold(), join(&container.command)))?;
     unistd::sethostname("container").context("cannot set the hostname")?;
     start(&container.command)
@@ -115,8 +117,8 @@ fn as_root() -> String {
     if unistd::geteuid().is_root() {
         return "Even root may not: start the container around this one with --privileged.".into();
     }
-    let words: Vec<_> = env::args_os().collect();
-    format!("Run it as root: sudo {}", join(&words))
+    let program = env::args_os().next().unwrap_or_default();
+    format!("Run it as root: sudo {} run ...", program.display())
 }
 
 fn complain(message: String) {

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Parser};
 use colored::Colorize;
 use nix::errno::Errno;
@@ -65,7 +65,9 @@ fn run(container: &Container) -> Result<u8> {
     let mut inside = Command::new("/proc/self/exe");
     inside.arg("child").args(env::args_os().skip(2));
     // Our process group is unknown in there, and a shell needs to know its own: a new one.
-    let foreground = unistd::tcgetpgrp(io::stdin()) == Ok(unistd::getpgrp());
+    // In a pipeline, as before less, the group is not ours alone, and stays as it is.
+    let ours = unistd::tcgetpgrp(io::stdin()) == Ok(unistd::getpgrp());
+    let foreground = ours && io::stdout().is_terminal();
     if foreground {
         inside.process_group(0);
     }
@@ -79,7 +81,9 @@ fn run(container: &Container) -> Result<u8> {
 }
 
 fn child(container: &Container) -> Result<u8> {
-    // If `run` is killed, so is process 1, and with it every process in the namespace.
+    let by_run = env::args_os().next() == Some("/proc/self/exe".into());
+    ensure!(by_run, "cannot start the child by hand: it would change the host. Use run");
+    // From here on, if `run` is killed, so is process 1, and with it all of its namespace.
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the parent")?;
     if unistd::getpgrp() == unistd::getpid() {
         take_terminal()?;
@@ -89,7 +93,7 @@ fn child(container: &Container) -> Result<u8> {
     unistd::sethostname("container").context("cannot set the hostname")?;
     let rootfs = find_rootfs(container)?;
     let what = format!("make {} the root", rootfs.display());
-    attempt(&what, unistd::chroot(&rootfs), "Make one: cargo workshop rootfs")?;
+    attempt(&what, unistd::chroot(&rootfs), "Make the usual one: cargo workshop rootfs")?;
     // The working directory is still the old one: a way out.
     unistd::chdir("/").context("cannot change to the new root")?;
     // A new proc shows the PID namespace of the process that mounts it.
@@ -130,11 +134,18 @@ fn wait(process: &Child) -> Result<u8> {
     let process = unistd::Pid::from_raw(process.id().cast_signed());
     loop {
         // Process 1 inherits every orphan of its namespace: it waits for all, or they stay as zombies.
-        match waitpid(None, Some(WaitPidFlag::WUNTRACED)).context("cannot wait for the command")? {
+        let changed = match waitpid(None, Some(WaitPidFlag::WUNTRACED)) {
+            // Killed by a real-time signal, for which nix has no name.
+            Err(Errno::EINVAL) => continue,
+            changed => changed.context("cannot wait for the command")?,
+        };
+        match changed {
             WaitStatus::Exited(pid, status) if pid == process => return Ok(status as u8),
             WaitStatus::Signaled(pid, signal, _) if pid == process => return Ok(128 + signal as u8),
             // Ctrl-Z: process 1 cannot be stopped, so nobody would continue the command.
-            WaitStatus::Stopped(pid, _) => kill(pid, Signal::SIGCONT).context("cannot continue")?,
+            WaitStatus::Stopped(pid, Signal::SIGTSTP | Signal::SIGSTOP) => {
+                kill(pid, Signal::SIGCONT).context("cannot continue the command")?;
+            }
             _ => {}
         }
     }
@@ -175,8 +186,8 @@ fn as_root() -> String {
     if unistd::geteuid().is_root() {
         return "Even root may not: start the container around this one with --privileged.".into();
     }
-    let words: Vec<_> = env::args_os().collect();
-    format!("Run it as root: sudo {}", join(&words))
+    let program = env::args_os().next().unwrap_or_default();
+    format!("Run it as root: sudo {} run ...", program.display())
 }
 
 fn complain(message: String) {

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Parser};
 use colored::Colorize;
 use nix::errno::Errno;
@@ -67,7 +67,9 @@ fn run(container: &Container) -> Result<u8> {
     let mut inside = Command::new("/proc/self/exe");
     inside.arg("child").args(env::args_os().skip(2));
     // Our process group is unknown in there, and a shell needs to know its own: a new one.
-    let foreground = unistd::tcgetpgrp(io::stdin()) == Ok(unistd::getpgrp());
+    // In a pipeline, as before less, the group is not ours alone, and stays as it is.
+    let ours = unistd::tcgetpgrp(io::stdin()) == Ok(unistd::getpgrp());
+    let foreground = ours && io::stdout().is_terminal();
     if foreground {
         inside.process_group(0);
     }
@@ -80,6 +82,29 @@ fn run(container: &Container) -> Result<u8> {
         take_terminal()?;
     }
     status
+}
+
+fn child(container: &Container) -> Result<u8> {
+    let by_run = env::args_os().next() == Some("/proc/self/exe".into());
+    ensure!(by_run, "cannot start the child by hand: it would change the host. Use run");
+    // From here on, if `run` is killed, so is process 1, and with it all of its namespace.
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the parent")?;
+    if unistd::getpgrp() == unistd::getpid() {
+        take_terminal()?;
+    }
+    let pid = unistd::getpid();
+    say(format!("{} [{}] as {pid}", "Running in child".green().bold(), join(&container.command)))?;
+    unistd::sethostname("container").context("cannot set the hostname")?;
+    let rootfs = find_rootfs(container)?;
+    let what = format!("make {} the root", rootfs.display());
+    attempt(&what, unistd::chroot(&rootfs), "Make the usual one: cargo workshop rootfs")?;
+    // The working directory is still the old one: a way out.
+    unistd::chdir("/").context("cannot change to the new root")?;
+    // A new proc shows the PID namespace of the process that mounts it.
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let proc = mount(Some("proc"), "/proc", Some("proc"), flags, NONE);
+    attempt("mount proc on /proc", proc, "Does the root filesystem have a folder /proc?")?;
+    start(&container.command)
 }
 
 /// A cgroup that limits the number of processes; it goes when this value does.
@@ -99,19 +124,19 @@ impl Cgroup {
                 || fs::read_to_string(folder.join("cgroup.subtree_control")).is_ok_and(pids)
         };
         let parent = home.ancestors().find(hands_down).with_context(|| {
-            let cure = "Use a machine that was booted with systemd.";
+            let cure = "Boot with systemd; start Docker with --privileged --cgroupns=host.";
             format!("cannot limit processes: no pids controller above {}. {cure}", home.display())
         })?;
         let folder = parent.join(format!("mydocker-{}", unistd::getpid()));
-        let limiting = "Limiting".green().bold();
-        let shown = folder.display();
-        say(format!("{limiting} to {limit} processes: {shown} (cgroup v{version})"))?;
         // A killed run with the same pid may have left its own.
         let _ = fs::remove_dir(&folder);
+        let shown = folder.display().to_string();
         attempt(&format!("create {shown}"), fs::create_dir(&folder), &as_root())?;
         let cgroup = Self { folder, home };
         write(cgroup.folder.join("pids.max"), limit)?;
         write(cgroup.folder.join("cgroup.procs"), "0")?;
+        let limiting = "Limiting".green().bold();
+        say(format!("{limiting} to {limit} processes: {shown} (cgroup v{version})"))?;
         Ok(cgroup)
     }
 
@@ -144,34 +169,13 @@ fn find_cgroup() -> Result<(u8, PathBuf)> {
         line.and_then(|line| line.splitn(3, ':').nth(2)).context("cannot find our cgroup")?;
     // The mount, like "39 31 0:36 /a /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids", shows /a.
     let mount = mounts.lines().find(|it| it.contains(kind) && (version == 2 || pids(it)));
-    let fields: Vec<_> = mount.context("cannot find a mounted cgroup tree")?.split(' ').collect();
+    let fields: Vec<_> = mount.context("cannot find a mounted pids cgroup")?.split(' ').collect();
     let below = Path::new(path).strip_prefix(fields[3]).context("our cgroup is out of sight")?;
     Ok((version, Path::new(fields[4]).join(below)))
 }
 
 fn write(file: PathBuf, text: &str) -> Result<()> {
     attempt(&format!("write {text} to {}", file.display()), fs::write(&file, text), &as_root())
-}
-
-fn child(container: &Container) -> Result<u8> {
-    // If `run` is killed, so is process 1, and with it every process in the namespace.
-    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the parent")?;
-    if unistd::getpgrp() == unistd::getpid() {
-        take_terminal()?;
-    }
-    let pid = unistd::getpid();
-    say(format!("{} [{}] as {pid}", "Running in child".green().bold(), join(&container.command)))?;
-    unistd::sethostname("container").context("cannot set the hostname")?;
-    let rootfs = find_rootfs(container)?;
-    let what = format!("make {} the root", rootfs.display());
-    attempt(&what, unistd::chroot(&rootfs), "Make one: cargo workshop rootfs")?;
-    // The working directory is still the old one: a way out.
-    unistd::chdir("/").context("cannot change to the new root")?;
-    // A new proc shows the PID namespace of the process that mounts it.
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    let proc = mount(Some("proc"), "/proc", Some("proc"), flags, NONE);
-    attempt("mount proc on /proc", proc, "Does the root filesystem have a folder /proc?")?;
-    start(&container.command)
 }
 
 fn find_rootfs(container: &Container) -> Result<PathBuf> {
@@ -205,11 +209,18 @@ fn wait(process: &Child) -> Result<u8> {
     let process = unistd::Pid::from_raw(process.id().cast_signed());
     loop {
         // Process 1 inherits every orphan of its namespace: it waits for all, or they stay as zombies.
-        match waitpid(None, Some(WaitPidFlag::WUNTRACED)).context("cannot wait for the command")? {
+        let changed = match waitpid(None, Some(WaitPidFlag::WUNTRACED)) {
+            // Killed by a real-time signal, for which nix has no name.
+            Err(Errno::EINVAL) => continue,
+            changed => changed.context("cannot wait for the command")?,
+        };
+        match changed {
             WaitStatus::Exited(pid, status) if pid == process => return Ok(status as u8),
             WaitStatus::Signaled(pid, signal, _) if pid == process => return Ok(128 + signal as u8),
             // Ctrl-Z: process 1 cannot be stopped, so nobody would continue the command.
-            WaitStatus::Stopped(pid, _) => kill(pid, Signal::SIGCONT).context("cannot continue")?,
+            WaitStatus::Stopped(pid, Signal::SIGTSTP | Signal::SIGSTOP) => {
+                kill(pid, Signal::SIGCONT).context("cannot continue the command")?;
+            }
             _ => {}
         }
     }
@@ -250,8 +261,8 @@ fn as_root() -> String {
     if unistd::geteuid().is_root() {
         return "Even root may not: start the container around this one with --privileged.".into();
     }
-    let words: Vec<_> = env::args_os().collect();
-    format!("Run it as root: sudo {}", join(&words))
+    let program = env::args_os().next().unwrap_or_default();
+    format!("Run it as root: sudo {} run ...", program.display())
 }
 
 fn complain(message: String) {

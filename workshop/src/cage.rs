@@ -1,5 +1,6 @@
-//! The cage: a machine within the machine, in which the checked binary, right or wrong, can do no
-//! harm. It has a hostname, a network, mounts and a limit of processes of its own.
+//! The cage: a machine within the machine, with a hostname, a network, mounts and a limit of
+//! processes of its own, so that the mistakes of a binary that is checked do not reach the real one.
+//! It is no prison: the binary runs as root, and sees the machine's files and processes.
 //!
 //! One thread lives in the cage's namespaces and starts everything in it; the others stay outside
 //! and look on. What runs in the cage is found, and killed, by its cgroup.

@@ -91,6 +91,16 @@ pub fn check(options: &Options) -> Result<ExitCode> {
         }
     }
     let red = reports.iter().filter(|report| !report.verdict.holds).count();
+    // The first hint for the first step whose own checks do not hold.
+    let is_stuck = |report: &&Report| {
+        !report.verdict.holds && report.kind == Kind::New && report.since == report.step
+    };
+    if let (false, Some(report)) = (options.json, reports.iter().find(is_stuck)) {
+        let step = Step::find(&report.step.to_string())?;
+        if let Some(hint) = step.hints.first() {
+            output::print(&format!("{} {hint}\n", "A hint:".bold()))?;
+        }
+    }
     let text = if options.json {
         serde_json::to_string_pretty(&reports).context("cannot write JSON")?
     } else {

@@ -96,10 +96,13 @@ impl PidsCgroup {
             1 => mount.kind == "cgroup" && mount.options.split(',').any(|name| name == "pids"),
             _ => mount.kind == "cgroup2",
         };
-        let mount = mounts.iter().find(has_pids).context(
-            "no cgroup filesystem with the pids controller is mounted. Mount one: \
-             mount -t cgroup2 cgroup2 /sys/fs/cgroup",
-        )?;
+        let cure = match version {
+            1 => "mount -t cgroup -o pids cgroup /sys/fs/cgroup/pids",
+            _ => "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+        };
+        let mount = mounts.iter().find(has_pids).with_context(|| {
+            format!("cannot find a mounted cgroup hierarchy with pids. Mount it: {cure}")
+        })?;
         let below = Path::new(path).strip_prefix(&mount.root).with_context(|| {
             format!(
                 "the cgroup {path} lies outside of what is mounted on {}",
@@ -119,8 +122,8 @@ impl PidsCgroup {
         let found = self.folder.ancestors().find(hands_down).map(Path::to_path_buf);
         found.with_context(|| {
             format!(
-                "no cgroup from {} upwards hands down the pids controller. \
-                 Use a machine that was booted with systemd",
+                "cannot find the pids controller: no cgroup from {} upwards hands it down. Boot with \
+                 systemd; start Docker with --privileged --cgroupns=host",
                 self.folder.display()
             )
         })

@@ -1,6 +1,8 @@
 //! The workshop's helper: makes the root filesystem, compares the steps, checks containers with
 //! evidence from the kernel, and removes what killed containers left behind.
 
+#![cfg(target_os = "linux")]
+
 pub mod cage;
 pub mod check;
 pub mod checks;
@@ -21,4 +23,5 @@ pub mod steps;
 pub mod sudo;
 pub mod testing;
 pub mod transcript;
+pub mod vm;
 pub mod wait;

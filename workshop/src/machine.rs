@@ -9,6 +9,7 @@ use nix::sys::utsname::uname;
 use nix::unistd::{Pid, geteuid};
 
 use crate::kernel::PidsCgroup;
+use crate::steps::{self, Need};
 
 /// Something that the machine lacks.
 pub struct Lack {
@@ -33,30 +34,48 @@ pub fn describe() -> Result<String> {
 }
 
 /// Everything that the ten steps will miss on this machine.
-pub fn lacks() -> Vec<Lack> {
-    let mut lacks = Vec::new();
-    let mut lack = |step, what: &str| lacks.push(Lack { step, what: what.to_string() });
-    if !geteuid().is_root() && !in_path("sudo") {
-        lack(3, "root: there is no sudo, so become root first, with su");
+pub fn lacks() -> Result<Vec<Lack>> {
+    let mut lacks: Vec<Lack> = Vec::new();
+    for step in steps::all()? {
+        let missing = step.needs.iter().filter_map(|need| missing(*need));
+        for what in missing.collect::<Vec<_>>() {
+            if !lacks.iter().any(|lack| lack.what == what) {
+                lacks.push(Lack { step: step.number, what });
+            }
+        }
     }
     if kernel_version().is_some_and(|version| version < OLDEST) {
-        lack(3, "a kernel from 5.11 on: update the system");
+        let what = format!("a kernel from {}.{} on. Update the system", OLDEST.0, OLDEST.1);
+        lacks.push(Lack { step: 3, what });
     }
-    let cgroup = PidsCgroup::of(Pid::this()).and_then(|cgroup| cgroup.parent_for_new());
-    if let Err(why) = cgroup {
-        lack(8, &format!("the pids controller of cgroups: {why:#}"));
-    }
-    if !has_overlay() {
-        lack(9, "the overlay filesystem: sudo modprobe overlay");
-    }
-    if !in_path("ip") {
-        lack(
-            10,
+    Ok(lacks)
+}
+
+/// What is missing, and how to get it; nothing if it is there.
+fn missing(need: Need) -> Option<String> {
+    let there = match need {
+        Need::Root => geteuid().is_root() || in_path("sudo"),
+        // Made when it is first needed.
+        Need::Rootfs => true,
+        Need::Pids => {
+            let cgroup = PidsCgroup::of(Pid::this()).and_then(|cgroup| cgroup.parent_for_new());
+            return cgroup.err().map(|why| {
+                format!("the pids controller of cgroups, and with it the checks. {why:#}")
+            });
+        }
+        Need::Overlay => has_overlay(),
+        Need::Ip => in_path("ip"),
+    };
+    let cure = match need {
+        Need::Root => "root. There is no sudo here: become root with su",
+        Need::Overlay => "the overlay filesystem. Load it: sudo modprobe overlay",
+        Need::Ip => {
             "the program ip. Debian, Ubuntu: sudo apt install iproute2; Fedora: sudo dnf install \
-             iproute; Arch: sudo pacman -S iproute2",
-        );
-    }
-    lacks
+             iproute; Arch: sudo pacman -S iproute2"
+        }
+        Need::Rootfs | Need::Pids => "",
+    };
+    (!there).then(|| cure.to_string())
 }
 
 fn kernel_version() -> Option<(u32, u32)> {

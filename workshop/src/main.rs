@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use workshop::steps::{self, Step};
-use workshop::{check, clean, diff, ladder, output, project, rootfs, start};
+use workshop::{check, clean, diff, ladder, output, project, rootfs, start, transcript, vm};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -18,6 +18,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Plays sessions and prints their transcripts, each with a unit separator after it
+    #[command(hide = true)]
+    Play {
+        sessions: Vec<String>,
+    },
     /// What `cargo workshop` does as root
     #[command(hide = true)]
     Proofs,
@@ -29,6 +34,10 @@ enum Command {
     Diff(Diff),
     /// Checks a container with evidence from the kernel
     Check(check::Options),
+    Vm(vm::Options),
+    /// What the virtual machine is made of
+    #[command(subcommand, hide = true)]
+    VmPart(vm::Part),
     /// Removes what killed containers left behind; running ones stay untouched
     Clean {
         /// Only names it
@@ -55,7 +64,7 @@ fn step(name: &str) -> Result<&'static Step> {
     Step::find(name)
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
@@ -71,8 +80,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(command) => match command {
             Command::Rootfs(args) => rootfs::run(&args),
             Command::Diff(args) => differences(&args),
+            Command::Play { sessions } => transcript::print(&sessions),
             Command::Proofs => start::proofs(),
             Command::Check(options) => check::check(&options),
+            Command::Vm(options) => vm::run(&options),
+            Command::VmPart(part) => vm::play(&part),
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
         },
     }

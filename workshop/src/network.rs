@@ -39,7 +39,7 @@ pub fn ip(pid: Pid, words: &'static str) -> Result<Vec<Value>> {
         let output = Command::new("ip").arg("-json").args(words.split(' ')).output();
         let output = output.context("cannot start ip. Install the package iproute2")?;
         if !output.status.success() {
-            bail!("cannot ip {words}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!("ip {words} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         // Older versions answer nothing instead of an empty list.
         if output.stdout.iter().all(u8::is_ascii_whitespace) {

@@ -17,6 +17,11 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Writes a line to stderr that is no error.
+pub fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Writes an error to stderr.
 pub fn complain(message: &str) {
     let mut stderr = io::stderr().lock();

@@ -1,18 +1,21 @@
 //! Where the workshop lies on this machine.
 
 use std::env;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 /// The workspace's folder: the nearest one above the current folder that holds `workshop/steps.toml`,
-/// or the one this program was compiled in.
+/// or above this program, or the one this program was compiled in.
 pub fn root() -> Result<PathBuf> {
     let here =
         env::current_dir().context("cannot tell the current folder. Does it still exist?")?;
     let compiled_in = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = env::current_exe().unwrap_or_default();
     here.ancestors()
+        .chain(program.ancestors())
         .chain(compiled_in.ancestors())
         .find(|folder| folder.join("workshop/steps.toml").is_file())
         .map(Path::to_path_buf)
@@ -33,6 +36,10 @@ pub fn build(packages: &[&str]) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.arg("build").current_dir(root()?);
+    // In a script stderr is for errors.
+    if !io::stderr().is_terminal() {
+        build.arg("--quiet");
+    }
     if binaries()?.ends_with("release") {
         build.arg("--release");
     }

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use nix::pty::{Winsize, openpty};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::pty::{OpenptyResult, Winsize, openpty};
 
 use crate::cage::Cage;
 use crate::wait::until;
@@ -30,17 +31,29 @@ impl Terminal {
         program: &[OsString],
         prepare: impl FnOnce(&mut Command) + Send + 'static,
     ) -> Result<Self> {
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(Some(&size), None).context("cannot create a pseudo-terminal")?;
-        // setsid(1) makes its stdin the controlling terminal of a new session.
-        let mut line: Vec<OsString> = ["setsid", "--ctty"].map(OsString::from).into();
-        line.extend(program.iter().cloned());
+        let line = leader(program);
+        Self::open(|[stdin, stdout, stderr]| {
+            cage.spawn(&line, move |command| {
+                command.stdin(stdin).stdout(stdout).stderr(stderr);
+                prepare(command);
+            })
+        })
+    }
+
+    /// Starts a program outside of any cage: one that does no harm to this machine.
+    pub fn start_uncaged(program: &[OsString]) -> Result<Self> {
+        let line = leader(program);
+        Self::open(|[stdin, stdout, stderr]| {
+            let mut command = Command::new(&line[0]);
+            command.args(&line[1..]).stdin(stdin).stdout(stdout).stderr(stderr);
+            command.spawn().context("cannot start setsid. Install the package util-linux")
+        })
+    }
+
+    fn open(spawn: impl FnOnce([Stdio; 3]) -> Result<Child>) -> Result<Self> {
+        let pty = open_pty(24, 80)?;
         let (stdin, stdout) = (pty.slave.try_clone()?, pty.slave.try_clone()?);
-        let stderr = pty.slave;
-        let process = cage.spawn(&line, move |command| {
-            command.stdin(stdin).stdout(stdout).stderr(Stdio::from(stderr));
-            prepare(command);
-        })?;
+        let process = spawn([stdin, stdout, pty.slave].map(Stdio::from))?;
         let keyboard = File::from(pty.master);
         let mut output = keyboard.try_clone()?;
         let screen = Arc::new(Mutex::new(Vec::new()));
@@ -111,4 +124,21 @@ impl Terminal {
             ),
         }
     }
+}
+
+/// Both ends of a new pseudo-terminal. No program inherits them: who holds the master would never be
+/// told that the terminal is gone.
+pub(crate) fn open_pty(rows: u16, columns: u16) -> Result<OpenptyResult> {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = openpty(Some(&size), None).context("cannot create a pseudo-terminal")?;
+    for end in [&pty.master, &pty.slave] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("cannot set FD_CLOEXEC")?;
+    }
+    Ok(pty)
+}
+
+/// The words that start a program: setsid(1) makes its stdin the controlling terminal of a new
+/// session.
+fn leader(program: &[OsString]) -> Vec<OsString> {
+    ["setsid", "--ctty"].map(OsString::from).into_iter().chain(program.iter().cloned()).collect()
 }

@@ -1,4 +1,4 @@
-//! `cargo workshop` alone: is the machine fit, where do I stand, what do I type next?
+//! `cargo workshop` alone: is the machine fit, do the steps run on it, what do I type next?
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::{machine, output, project, sudo};
 
 /// Looks at the machine, makes the root filesystem, proves every step once, and shows the ladder.
 pub fn start() -> Result<ExitCode> {
-    let lacks = machine::lacks();
+    let lacks = machine::lacks()?;
     let verdict = match lacks.len() {
         0 => "all that the ten steps need is here".green(),
         _ => "not all that the ten steps need is here".yellow(),
@@ -35,7 +35,10 @@ pub fn start() -> Result<ExitCode> {
     make_rootfs()?;
     let mut good = true;
     if !marker()?.exists() {
-        good = prove()?;
+        good = prove().unwrap_or_else(|error| {
+            output::complain(&format!("cannot prove the steps: {error:#}"));
+            false
+        });
     }
     output::print(&ladder()?)?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -28,8 +28,26 @@ pub struct Step {
     pub proof: String,
     /// How long it takes to teach.
     pub minutes: u16,
-    /// Whether it needs root.
-    pub root: bool,
+    /// What the machine must offer.
+    pub needs: Vec<Need>,
+    /// What helps somebody who is stuck, the least telling first.
+    pub hints: Vec<String>,
+}
+
+/// Something that not every machine offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Need {
+    /// The rights of root, or sudo to get them.
+    Root,
+    /// A root filesystem, which `cargo workshop rootfs` makes.
+    Rootfs,
+    /// The pids controller of cgroups.
+    Pids,
+    /// The overlay filesystem.
+    Overlay,
+    /// The program ip.
+    Ip,
 }
 
 #[derive(Deserialize)]

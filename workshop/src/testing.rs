@@ -1,5 +1,6 @@
 //! What the workspace's tests share: a root filesystem, and skipping what needs root out loud.
 
+use std::collections::HashSet;
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,18 +12,27 @@ use nix::unistd::geteuid;
 
 use make_rootfs::{Progress, make_from_host};
 
+use crate::vm;
+
 /// True as root. As a normal user it says in a line that the test is skipped; in CI, where nothing
 /// may be skipped, it panics.
 pub fn root(test: &str) -> bool {
-    if geteuid().is_root() {
-        return true;
-    }
+    geteuid().is_root() || skip(test, "it needs root")
+}
+
+/// True if there is QEMU for a virtual machine; otherwise as [`root`].
+pub fn qemu(test: &str) -> bool {
+    vm::is_possible() || skip(test, "it needs QEMU")
+}
+
+/// Says in a line that a test is skipped, and why; in CI it panics. Always false.
+pub fn skip(test: &str, why: &str) -> bool {
     assert!(
         env::var_os("CI").is_none(),
-        "{test} is skipped without root, and in CI that is a failure"
+        "{test} is skipped because {why}, and in CI that is a failure"
     );
     // Past the test harness, which would swallow it.
-    let _ = writeln!(io::stderr(), "SKIPPED {test}: it needs root");
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
     if let Some(mut tally) =
         tally().and_then(|path| OpenOptions::new().append(true).create(true).open(path).ok())
     {
@@ -46,9 +56,10 @@ pub fn rootfs() -> Result<PathBuf> {
 /// How many tests have been skipped since this was asked the last time.
 pub fn skipped() -> usize {
     let Some(path) = tally() else { return 0 };
-    let count = fs::read_to_string(&path).map_or(0, |names| names.lines().count());
+    // A run that did not come to its end has left its names.
+    let names = fs::read_to_string(&path).unwrap_or_default();
     let _ = fs::remove_file(path);
-    count
+    names.lines().collect::<HashSet<_>>().len()
 }
 
 fn tally() -> Option<PathBuf> {

@@ -15,7 +15,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
@@ -25,12 +25,15 @@ use crate::cage::Cage;
 use crate::checks::Bench;
 use crate::container::PATIENCE;
 use crate::pty::Terminal;
-use crate::{output, project, testing};
+use crate::{output, project, rootfs, testing};
 
 pub use redact::redact;
 
 /// Every prompt begins with this character, which no program prints by itself.
 const PROMPT: &str = "\x1e";
+
+/// What follows a transcript where there are several.
+pub const END: char = '\x1f';
 
 /// Stands for cargo, which is not there in the cage: `cargo run -p step05 ...` starts the binary
 /// that has been built.
@@ -83,6 +86,15 @@ pub fn test(name: &str, session: &str, compare: impl FnOnce(&str)) {
              than Debian 12 that is no fault"
         ));
     }
+}
+
+/// Plays sessions with the workshop's root filesystem and prints their transcripts.
+pub fn print(sessions: &[String]) -> Result<ExitCode> {
+    let rootfs = project::root()?.join(rootfs::NAME);
+    for session in sessions {
+        output::print(&format!("{}{END}\n", play(session, &rootfs)?))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Plays a session in a cage of its own, with a copy of a root filesystem, and returns the transcript.

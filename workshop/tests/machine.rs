@@ -20,6 +20,9 @@ use workshop::{kernel, mountinfo, project, testing};
 /// What is compared is the machine's, so only one test may use it at a time.
 static MACHINE: Mutex<()> = Mutex::new(());
 
+/// The folder for the checks' temporary files.
+const TEMPORARY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/checks");
+
 /// What the steps and the checks could leave behind.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
@@ -46,17 +49,21 @@ impl State {
         let pids = fs::read_dir("/proc").unwrap().flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let pids = pids.map(Pid::from_raw).filter(is_ours);
-        let temporary = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
-        let named = |path: &PathBuf| path.to_string_lossy().contains("/workshop-");
+        let temporary = fs::read_dir(TEMPORARY).into_iter().flatten().flatten();
         Self {
             mounts: mountinfo::of(nix::unistd::gettid()).unwrap(),
-            links: run(&["-brief", "link"]),
+            links: names(&run(&["-brief", "link"])),
             routes: run(&["route"]),
             cgroups: cgroups(Path::new("/sys/fs/cgroup")),
             processes: pids.map(|pid| format!("{:?}", kernel::arguments(pid))).collect(),
-            folders: temporary.map(|entry| entry.path()).filter(named).collect(),
+            folders: temporary.map(|entry| entry.path()).collect(),
         }
     }
+}
+
+/// Only the names: whether a link is up may change at any time.
+fn names(links: &str) -> String {
+    links.lines().filter_map(|line| line.split_whitespace().next()).collect::<Vec<_>>().join(" ")
 }
 
 /// The cgroups with names like those that we make.
@@ -79,10 +86,12 @@ fn the_checks_leave_the_machine_as_it_was() {
     }
     let _one_at_a_time = MACHINE.lock();
     let rootfs = support::rootfs();
+    fs::create_dir_all(TEMPORARY).unwrap();
     let before = State::now();
     let check = Command::new(env!("CARGO_BIN_EXE_workshop"))
         .args(["check", "all", "--built", "--json", "--rootfs"])
         .arg(rootfs)
+        .env("TMPDIR", TEMPORARY)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&check.stdout);

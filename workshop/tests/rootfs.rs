@@ -106,7 +106,7 @@ fn the_hosts_programs_run_inside() {
         ("ls -l /etc/passwd", "root root"),
         ("id", "uid=0(root) gid=0(root)"),
         ("ip addr", "lo"),
-        ("ping -V", "ping"),
+        ("! command -v ping || ping -V", "ping"),
         ("hostname", ""),
         ("grep root /etc/passwd", "root:x:0:0"),
         (
@@ -180,8 +180,7 @@ fn busybox_serves_all_its_names() {
     let folder = Folder::new();
     let output = workshop(&folder, &["--from", "busybox"]).output().unwrap();
     if text(&output).contains("cannot find busybox") {
-        assert!(std::env::var_os("CI").is_none(), "CI needs busybox-static");
-        eprintln!("SKIPPED: busybox_serves_all_its_names needs busybox");
+        workshop::testing::skip("busybox_serves_all_its_names", "it needs busybox");
         return;
     }
     assert!(output.status.success(), "{}", text(&output));

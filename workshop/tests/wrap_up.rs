@@ -8,7 +8,7 @@ fn skipped_tests_are_counted() {
     if skipped > 0 {
         let _ = writeln!(
             io::stderr(),
-            "SKIPPED {skipped} tests in all. To run them too: sudo -E env \"PATH=$PATH\" cargo test --workspace"
+            "SKIPPED {skipped} tests in all. Most run as root: sudo -E env \"PATH=$PATH\" cargo test --workspace"
         );
     }
 }

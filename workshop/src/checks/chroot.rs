@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "working-directory",
-        title: "the command starts in /, and has no way back out",
+        title: "the command starts in /, inside the new root",
         since: 6,
         until: LAST,
         kind: Kind::New,
