@@ -10,7 +10,9 @@ use nix::unistd::geteuid;
 
 use crate::checks::{self, Bench};
 use crate::container::Subject;
-use crate::rootfs::{self, Progress};
+use make_rootfs::{Progress, make_from_host};
+
+use crate::rootfs;
 use crate::steps::{self, Step};
 use crate::{machine, output, project, sudo};
 
@@ -47,7 +49,7 @@ fn make_rootfs() -> Result<()> {
     if folder.join("bin").exists() {
         return Ok(());
     }
-    let report = rootfs::make_from_host(&folder, &Progress::on_terminal())?;
+    let report = make_from_host(&folder, &Progress::on_terminal())?;
     let made = format!("Made rootfs/ from {} of this machine's programs\n", report.programs);
     output::print(&made)?;
     for missing in &report.missing {

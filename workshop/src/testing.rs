@@ -10,7 +10,9 @@ use std::sync::Mutex;
 use anyhow::Result;
 use nix::unistd::geteuid;
 
-use crate::{rootfs, vm};
+use make_rootfs::{Progress, make_from_host};
+
+use crate::vm;
 
 /// True as root. As a normal user it says in a line that the test is skipped; in CI, where nothing
 /// may be skipped, it panics.
@@ -46,7 +48,7 @@ pub fn rootfs() -> Result<PathBuf> {
     let _one_at_a_time = MAKING.lock();
     let folder = crate::project::binaries()?.join("test-rootfs");
     if !folder.exists() {
-        rootfs::make_from_host(&folder, &rootfs::Progress::hidden())?;
+        make_from_host(&folder, &Progress::hidden())?;
     }
     Ok(folder)
 }

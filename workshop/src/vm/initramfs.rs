@@ -84,7 +84,7 @@ fn key(binaries: &[PathBuf], rootfs: &Path, kernel: &Kernel) -> Result<u64> {
         stamp(Path::new("libraries"), &data, &mut hasher);
     }
     if rootfs.is_dir() {
-        rootfs::visit(rootfs, &mut |path, data| {
+        make_rootfs::visit(rootfs, &mut |path, data| {
             stamp(path, data, &mut hasher);
             Ok(())
         })
@@ -119,7 +119,7 @@ fn write(work: &Path, binaries: &[PathBuf], inside: &Path, kernel: &Kernel) -> R
             .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let programs: Vec<&str> = PROGRAMS.split_whitespace().collect();
-    rootfs::fill_machine(&machine, &programs, binaries)?;
+    make_rootfs::fill_machine(&machine, &programs, binaries)?;
     // Whoever has made no root filesystem gets what `cargo workshop rootfs` would make.
     let inside = if inside.is_dir() { inside } else { &machine };
     let file = work.join("archive");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::output::reason;
+use super::reason;
 
 use super::job::Job;
 use super::libraries::Libraries;

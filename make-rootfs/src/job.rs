@@ -3,17 +3,17 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IsTerminal, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, IsTerminal};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::causes;
+
+#[cfg(feature = "archive")]
+mod reader;
 
 /// Where a run shows how far it has come.
 pub struct Progress(ProgressBar);
@@ -37,7 +37,7 @@ impl Progress {
 
 /// A signal asked the run to stop.
 #[derive(Debug)]
-pub(super) struct Interrupted(pub(super) Signal);
+pub struct Interrupted(pub Signal);
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
@@ -71,6 +71,7 @@ impl<'a> Job<'a> {
         self.bar("{msg} {wide_bar} {pos}/{len}", what, total as u64);
     }
 
+    #[cfg(feature = "archive")]
     /// From here on, steps are bytes; without `total` nobody knows how many will come.
     pub(super) fn bytes(&self, what: &'static str, total: Option<u64>) {
         match total {
@@ -105,41 +106,11 @@ impl<'a> Job<'a> {
             None => anyhow!(causes(&error)),
         }
     }
-
-    /// Reads from `source` and lets a signal end the wait for it.
-    pub(super) fn read<R: Read + AsFd>(&self, source: R) -> Reader<'_, R> {
-        Reader { job: self, source }
-    }
 }
 
 impl Drop for Job<'_> {
     fn drop(&mut self) {
         self.progress.0.finish_and_clear();
         let _ = self.before.thread_set_mask();
-    }
-}
-
-/// Counts the bytes that pass.
-pub(super) struct Reader<'a, R> {
-    job: &'a Job<'a>,
-    source: R,
-}
-
-impl<R: Read + AsFd> Read for Reader<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        wait(self.source.as_fd(), self.job.signals.as_fd())?;
-        self.job.step(0).map_err(io::Error::other)?;
-        let read = self.source.read(buffer)?;
-        self.job.step(read as u64).map_err(io::Error::other)?;
-        Ok(read)
-    }
-}
-
-/// Waits until one of the two has something to read.
-fn wait(one: BorrowedFd, other: BorrowedFd) -> io::Result<()> {
-    let mut both = [PollFd::new(one, PollFlags::POLLIN), PollFd::new(other, PollFlags::POLLIN)];
-    match poll(&mut both, PollTimeout::NONE) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

@@ -17,7 +17,7 @@ use tar::{Archive, Entry, EntryType};
 
 use super::inside::{Inside, Place};
 use super::job::Job;
-use super::{cure, paths, skeleton};
+use super::{cure, has_shell, paths, skeleton};
 
 const AGAIN: &str = "Write it with: docker export CONTAINER > FILE";
 
@@ -48,7 +48,14 @@ pub(super) fn fill(root: &Path, file: &Path, job: &Job) -> Result<Vec<String>> {
         );
     }
     skeleton::complete(root)?;
-    Ok(unpacker.warnings())
+    let mut warnings = unpacker.warnings();
+    if !has_shell(root) {
+        let name = file.display();
+        warnings.push(format!(
+            "{name} has no /bin/sh: no step's example will start. Export another image"
+        ));
+    }
+    Ok(warnings)
 }
 
 /// The archive's bytes, unpacked if they are gzip.

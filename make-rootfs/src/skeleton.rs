@@ -47,6 +47,7 @@ pub(super) fn add(root: &Path) -> Result<()> {
     make_tmp(root)
 }
 
+#[cfg(feature = "archive")]
 /// What an unpacked image may lack: folders to mount on, and dev/null.
 pub(super) fn complete(root: &Path) -> Result<()> {
     for folder in ["dev", "proc", "sys", "tmp"] {

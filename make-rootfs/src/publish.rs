@@ -67,7 +67,7 @@ fn hand_over(folder: &Path) -> Result<()> {
 }
 
 /// Calls `see` with `path` and everything in it, itself last.
-pub(crate) fn visit(
+pub fn visit(
     path: &Path,
     see: &mut dyn FnMut(&Path, &fs::Metadata) -> io::Result<()>,
 ) -> io::Result<()> {

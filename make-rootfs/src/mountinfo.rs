@@ -1,13 +1,12 @@
 //! The mounts that this process sees: proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::unistd::Pid;
-
-use crate::kernel;
 
 /// A mount, as a process sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +36,13 @@ pub fn own() -> Result<Vec<Mount>> {
 
 /// All mounts that a process or a thread sees.
 pub fn of(pid: Pid) -> Result<Vec<Mount>> {
-    Ok(kernel::read(pid, "mountinfo")?.lines().filter_map(parse).collect())
+    let path = format!("/proc/{pid}/mountinfo");
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+    Ok(String::from_utf8_lossy(&bytes).lines().filter_map(parse).collect())
 }
 
-/// `36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/sda1 rw,errors=continue`
-pub(crate) fn parse(line: &str) -> Option<Mount> {
+/// One line, such as `36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/sda1 rw,errors=continue`
+pub fn parse(line: &str) -> Option<Mount> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mount: Vec<_> = mount.split(' ').collect();
     let mut file_system = file_system.split(' ');

@@ -1,0 +1,271 @@
+//! The container's network: a bridge on the host, an address of its own, published ports.
+//!
+//! A start goes in two halves. [`intent`] picks the address and changes nothing but files of ours,
+//! so that the caller can write down what there will be to undo; [`attach`] then does it, with the
+//! container's namespace at hand. [`detach`] undoes it, quickly: the veth pair dies with the
+//! namespace, which the kernel does in the background. [`settle`] puts the host back when the last
+//! container has gone, and [`prune`] undoes what killed runs left.
+//!
+//! All that share a host network have to share a `root`.
+
+mod addresses;
+mod host;
+mod link;
+mod names;
+mod nat;
+mod netlink;
+mod nftables;
+mod port;
+mod state;
+mod survey;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::{self, Display};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Error, Result, anyhow, bail};
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+pub use names::{Host, hosts, resolv_conf};
+pub use port::{Port, Protocol};
+use state::{Record, State};
+
+/// The bridge that all containers are connected to.
+pub const BRIDGE: &str = "mydocker0";
+
+/// The address of the bridge, and of the host as the containers know it.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 1);
+
+/// How the names of the veths on it begin.
+const VETH: &str = "mydocker-";
+
+/// How many of the leading bits of an address all containers share.
+const PREFIX: u8 = 24;
+
+/// The network that a container sees.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// An address of its own, on the bridge
+    #[default]
+    Bridge,
+    /// Nothing but lo
+    None,
+    /// The one of the host
+    Host,
+}
+
+impl FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "bridge" => Ok(Self::Bridge),
+            "none" => Ok(Self::None),
+            "host" => Ok(Self::Host),
+            _ => bail!("cannot use a network {text:?}. There are bridge, none and host"),
+        }
+    }
+}
+
+impl Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Bridge => "bridge",
+            Self::None => "none",
+            Self::Host => "host",
+        })
+    }
+}
+
+/// What a container asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// `--network`
+    pub mode: Mode,
+    /// `--ip`: else the first free one
+    pub ip: Option<Ipv4Addr>,
+    /// `-p`
+    pub ports: Vec<Port>,
+}
+
+/// What a container gets, and what there is to undo when it has ended.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Attachment {
+    /// The network that it sees
+    pub mode: Mode,
+    /// The container
+    pub container: String,
+    /// The host's network: boot and namespace
+    pub network: String,
+    /// Its address, on the bridge
+    pub ip: Option<Ipv4Addr>,
+    /// The host's end of its veth pair
+    pub veth: Option<String>,
+    /// Its published ports
+    pub ports: Vec<Port>,
+}
+
+/// Decides what the container gets: its address is taken from now on. Nothing else is changed.
+///
+/// # Errors
+///
+/// The address or a port is taken, or cannot be had at all; `root` cannot be written.
+pub fn intent(plan: &Plan, container: &str, root: &Path) -> Result<Attachment> {
+    let mut attachment = Attachment {
+        mode: plan.mode,
+        container: container.to_owned(),
+        network: String::new(),
+        ip: None,
+        veth: None,
+        ports: plan.ports.clone(),
+    };
+    if plan.mode != Mode::Bridge {
+        if plan.ip.is_some() || !plan.ports.is_empty() {
+            bail!("cannot use --ip or -p with --network {}. Use --network bridge", plan.mode);
+        }
+        return Ok(attachment);
+    }
+    let (network, ip) = addresses::take(plan, container, root)?;
+    attachment.network = network;
+    attachment.ip = Some(ip);
+    attachment.veth = Some(veth(ip));
+    Ok(attachment)
+}
+
+/// Does what was intended, for a container that waits in its new network namespace (see
+/// network_namespaces(7)), and says what the container has to do without.
+///
+/// The caller's thread visits that namespace for a moment: no other must be about to move.
+///
+/// # Errors
+///
+/// A call failed. What was done until then is undone by [`detach`].
+pub fn attach(attachment: &Attachment, netns: BorrowedFd<'_>, root: &Path) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    if let (Some(ip), Some(veth)) = (attachment.ip, &attachment.veth) {
+        let mut socket = link::open()?;
+        let (bridge, warning) = host::prepare(&State::lock(root)?, &mut socket, &attachment.ports)?;
+        warnings.extend(warning);
+        link::make_veth(&mut socket, &bridge, veth, ip, netns)?;
+        if !attachment.ports.is_empty() {
+            link::allow_hairpin(&mut socket, veth)?;
+        }
+    }
+    if attachment.mode != Mode::Host {
+        link::set_up_inside(netns, attachment.ip)?;
+    }
+    Ok(warnings)
+}
+
+/// Undoes, in no time, what was done for a container that has ended: its address is free and its
+/// ports lead nowhere. Goes on past failures, and answers all of them.
+///
+/// What was changed for all containers is left to [`settle`].
+pub fn detach(attachment: &Attachment, root: &Path) -> Vec<Error> {
+    let Some(ip) = attachment.ip else { return Vec::new() };
+    let mut errors = Vec::new();
+    match State::lock(root) {
+        // In another namespace, or before a reboot: there, not here, was something changed.
+        Ok(state) if state.network != attachment.network => {
+            note(&mut errors, state::release_elsewhere(root, &attachment.network, ip));
+        }
+        Ok(state) => {
+            let own = state.record(ip).filter(|it| it.container == attachment.container);
+            release(&state, own.as_slice(), &mut errors);
+        }
+        Err(error) => errors.push(error),
+    }
+    errors
+}
+
+/// Puts back what was changed on the host, if no container is left: forwarding, the table of
+/// nf_tables, the bridge if it was made here. Goes on past failures, and answers all of them.
+///
+/// This takes some 40 ms, so it is for the time after the container's exit status is known.
+pub fn settle(root: &Path) -> Vec<Error> {
+    match State::lock(root) {
+        Ok(state) => {
+            let errors = host::restore(&state);
+            state.tidy();
+            errors
+        }
+        Err(error) => vec![error],
+    }
+}
+
+/// Undoes what was done for containers that are no more, and, when none is left, what was done for
+/// all of them. Goes on past failures, and answers all of them.
+pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
+    let mut errors = Vec::new();
+    match State::lock(root) {
+        Ok(state) => {
+            note(&mut errors, state.forget_other_boots());
+            let mut gone = state.records().unwrap_or_else(|error| {
+                errors.push(error);
+                Vec::new()
+            });
+            gone.retain(|record| !alive(&record.container));
+            release(&state, &gone, &mut errors);
+            for Record { ip, .. } in gone {
+                // It has died with its namespace, unless somebody still looks into that one.
+                let removed = link::open().and_then(|mut it| link::remove(&mut it, &veth(ip)));
+                note(&mut errors, removed);
+            }
+        }
+        Err(error) => errors.push(error),
+    }
+    errors.extend(settle(root));
+    errors
+}
+
+/// Gives addresses back, and closes the ports that lead to them.
+fn release(state: &State, gone: &[Record], errors: &mut Vec<Error>) {
+    for record in gone {
+        note(errors, state.forget(record.ip));
+    }
+    if gone.iter().any(|record| !record.ports.is_empty()) {
+        note(errors, host::unpublish(state));
+    }
+}
+
+/// The name of the host's end of the veth pair. It carries the address: the kernel, which knows no
+/// two interfaces of one name, then sees to it that no two containers share one.
+fn veth(ip: Ipv4Addr) -> String {
+    format!("{VETH}{}", ip.octets()[3])
+}
+
+/// Whether an address is in a network.
+fn contains(network: Ipv4Addr, prefix: u8, ip: Ipv4Addr) -> bool {
+    let host_bits = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    (network.to_bits() ^ ip.to_bits()) & !host_bits == 0
+}
+
+fn note(errors: &mut Vec<Error>, result: Result<()>) {
+    errors.extend(result.err());
+}
+
+/// What was tried, why it failed, and what to do about it.
+fn failed(what: impl Display, error: impl Into<io::Error>, cure: &str) -> Error {
+    let error = error.into();
+    let cure = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM | Errno::EACCES) => "Run it as root",
+        _ => cure,
+    };
+    anyhow!("cannot {what}: {}. {cure}", reason(&error))
+}
+
+/// Why a call failed, as errno(3) says it.
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_string(),
+        None => error.to_string(),
+    }
+}

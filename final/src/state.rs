@@ -1,0 +1,274 @@
+//! What is written down about a container before anything is done for it, so that `prune` can
+//! undo it if this process cannot.
+//!
+//! `ROOT/containers/NAME/` belongs to the container, `state.json` in it says what there is to
+//! undo. Who adds or prunes a container holds the lock on `ROOT/lock`.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::getpid;
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::Cgroup;
+use crate::message::{AS_ROOT, Attempt};
+use crate::network::Attachment;
+use crate::parse::Name;
+
+/// A process, not to be mistaken for a later one with the same pid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    /// When it was started, in clock ticks after the machine was (proc_pid_stat(5)).
+    start: u64,
+    /// The machine's start.
+    boot: String,
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) name: Name,
+    pub(crate) image: String,
+    pub(crate) command: Vec<String>,
+    /// The folder goes when the container ends.
+    pub(crate) remove: bool,
+    pub(crate) supervisor: Process,
+    /// The container's process 1, by its pid on the host, once it runs.
+    pub(crate) init: Option<Process>,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) network: Attachment,
+    /// How a container that is kept has ended.
+    pub(crate) status: Option<u8>,
+}
+
+/// `ROOT`
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+}
+
+/// As long as it lives, no other process adds or prunes containers.
+pub(crate) struct Lock(#[expect(dead_code, reason = "its end is the end of the lock")] Flock<File>);
+
+impl Store {
+    /// Makes the folders that are missing.
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        let cure = "Run it as root, or name another folder with --root";
+        let what = || format!("use {}", root.display());
+        let make = |folder: &Path| match folder.is_dir() {
+            true => Ok(()),
+            // What containers write is for root's eyes: it may be set-user-ID.
+            false => DirBuilder::new().recursive(true).mode(0o700).create(folder),
+        };
+        for folder in ["containers", "images", "layers", "mnt"] {
+            make(&root.join(folder)).or_cannot(what(), cure)?;
+        }
+        let root = root.canonicalize().or_cannot(what(), cure)?;
+        Ok(Self { root })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Waits until nobody else holds the lock.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        lock(&self.root.join("lock"))
+    }
+
+    /// Where containers mount what is seen by themselves only.
+    pub(crate) fn mount_point(&self) -> PathBuf {
+        self.root.join("mnt")
+    }
+
+    pub(crate) fn folder(&self, name: &Name) -> PathBuf {
+        self.root.join("containers").join(name.as_str())
+    }
+
+    /// Takes the name; `describe` then says what there will be to undo. Call it under the lock.
+    pub(crate) fn add(
+        &self,
+        _: &Lock,
+        name: &Name,
+        describe: impl FnOnce() -> Result<State>,
+    ) -> Result<State> {
+        let folder = self.folder(name);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
+                "cannot call it {name}: there is a container of that name. Choose another, or \
+                 remove that one with: final rm {name}"
+            ),
+            made => made.or_cannot(format_args!("create {}", folder.display()), AS_ROOT)?,
+        }
+        let added = describe().and_then(|state| self.save(&state).map(|()| state));
+        if added.is_err() {
+            let _ = fs::remove_dir_all(&folder);
+        }
+        added
+    }
+
+    /// Writes the state: whoever reads it meanwhile finds the old or the new one, never half of it.
+    pub(crate) fn save(&self, state: &State) -> Result<()> {
+        let folder = self.folder(&state.name);
+        let (new, file) = (folder.join("state.json.new"), folder.join("state.json"));
+        let text = serde_json::to_string(state).context("cannot write down the state")?;
+        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &file));
+        written.or_cannot(format_args!("write {}", file.display()), "Make room on the disk")
+    }
+
+    /// Reads a container's state.
+    pub(crate) fn load(&self, name: &Name) -> Result<State> {
+        let file = self.folder(name).join("state.json");
+        let text = fs::read_to_string(&file)
+            .or_cannot(format_args!("read {}", file.display()), "Is it the right --root?")?;
+        parse(&text).map_err(|error| {
+            let cure = "Remove what is left with: final prune";
+            anyhow!("cannot understand {}: {error:#}. {cure}", file.display())
+        })
+    }
+
+    /// The names of all containers.
+    pub(crate) fn names(&self) -> Result<Vec<Name>> {
+        let folder = self.root.join("containers");
+        let entries = fs::read_dir(&folder)
+            .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
+            .or_cannot(format_args!("read {}", folder.display()), AS_ROOT)?;
+        let names = entries.iter().filter_map(|it| it.file_name().to_str()?.parse().ok());
+        Ok(names.collect())
+    }
+
+    /// Removes a container's folder with all that it wrote.
+    pub(crate) fn remove(&self, name: &Name) -> Result<()> {
+        let folder = self.folder(name);
+        // The state goes last: as long as something is left, it is known whose that is.
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let removed = entries
+            .filter(|entry| entry.file_name() != "state.json")
+            .try_for_each(|entry| match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path()),
+                false => fs::remove_file(entry.path()),
+            })
+            .and_then(|()| ignore_missing(fs::remove_file(folder.join("state.json"))))
+            .and_then(|()| ignore_missing(fs::remove_dir(&folder)));
+        removed.or_cannot(format_args!("remove {}", folder.display()), "Try: final prune")
+    }
+}
+
+/// Takes the lock on a file, and makes that file if it is missing.
+pub(crate) fn lock(path: &Path) -> Result<Lock> {
+    let what = format!("lock {}", path.display());
+    let file = File::options().create(true).append(true).open(path).or_cannot(&what, AS_ROOT)?;
+    let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error);
+    Ok(Lock(lock.or_cannot(&what, "Try again")?))
+}
+
+impl State {
+    /// True as long as somebody looks after the container.
+    pub(crate) fn is_supervised(&self) -> bool {
+        self.supervisor.is_alive()
+    }
+}
+
+impl Process {
+    /// This process.
+    pub(crate) fn this() -> Result<Self> {
+        Self::of(getpid().as_raw())
+    }
+
+    pub(crate) fn of(pid: i32) -> Result<Self> {
+        let (_, start) = stat(pid).with_context(|| format!("cannot read /proc/{pid}/stat"))?;
+        Ok(Self { pid, start, boot: boot()? })
+    }
+
+    /// Not if it is a zombie, nor if the pid is another process's by now.
+    pub(crate) fn is_alive(&self) -> bool {
+        let same = |(state, start)| state != 'Z' && state != 'X' && start == self.start;
+        boot().is_ok_and(|boot| boot == self.boot) && stat(self.pid).is_some_and(same)
+    }
+}
+
+/// A process's state and start.
+fn stat(pid: i32) -> Option<(char, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold blanks and parentheses of its own.
+    let mut fields = text.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.nth(18)?.parse().ok()?))
+}
+
+fn boot() -> Result<String> {
+    let file = "/proc/sys/kernel/random/boot_id";
+    let text = fs::read_to_string(file).or_cannot(format_args!("read {file}"), "Mount /proc")?;
+    Ok(text.trim().to_string())
+}
+
+fn parse(text: &str) -> Result<State> {
+    Ok(serde_json::from_str(text)?)
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn state() -> State {
+        State {
+            name: "web".parse().unwrap(),
+            image: "host".into(),
+            command: vec!["sh".into(), "-c".into(), "echo \"\n\"".into()],
+            remove: true,
+            supervisor: Process::this().unwrap(),
+            init: None,
+            cgroup: Cgroup::default(),
+            network: crate::network::Attachment {
+                mode: crate::network::Mode::None,
+                container: "web".into(),
+                network: String::new(),
+                ip: None,
+                veth: None,
+                ports: Vec::new(),
+            },
+            status: None,
+        }
+    }
+
+    #[test]
+    fn a_state_comes_back_as_it_was() {
+        let text = serde_json::to_string(&state()).unwrap();
+        assert_eq!(parse(&text).unwrap(), state());
+        assert!(parse(&text.replace("\"web\"", "\"../web\"")).is_err());
+    }
+
+    #[test]
+    fn a_pid_that_is_used_again_is_another_process() {
+        let this = Process::this().unwrap();
+        assert!(this.is_alive());
+        assert!(!Process { start: this.start + 1, ..this.clone() }.is_alive());
+        assert!(!Process { boot: "before".into(), ..this }.is_alive());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_truncated_state_is_none(cut in 0..300_usize) {
+            let text = serde_json::to_string(&state()).unwrap();
+            prop_assert!(parse(&text[..cut.min(text.len() - 1)]).is_err());
+        }
+    }
+}
