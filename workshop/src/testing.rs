@@ -32,7 +32,9 @@ pub fn skip(test: &str, why: &str) -> bool {
         "{test} is skipped because {why}, and in CI that is a failure"
     );
     // Past the test harness, which would swallow it.
-    let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
+    let line = format!("SKIPPED {test}: {why}\n");
+    // In one piece, since other tests write, too.
+    let _ = io::stderr().write_all(line.as_bytes());
     if let Some(mut tally) =
         tally().and_then(|path| OpenOptions::new().append(true).create(true).open(path).ok())
     {
