@@ -139,6 +139,8 @@ fn output_status_and_arguments_come_back_untouched() {
     if !testing::qemu("output_status_and_arguments_come_back_untouched") {
         return;
     }
+    // The first start on a machine says that it fetches a kernel.
+    assert!(vm(&[], &["true"]).status.success());
     let script = r#"printf '%s|' "$@"; printf 'error\n' >&2; cat; exit 42"#;
     let odd = OsString::from_vec(b"\xff\n".to_vec());
     let mut command = Command::new(WORKSHOP);
