@@ -9,7 +9,7 @@ use crate::colour::escape;
 use crate::coverage::Coverage;
 use crate::project::{FILES, Project};
 use crate::schedule::{Page, schedule};
-use crate::transcript::{Session, terminal_html};
+use crate::transcript::{self, terminal_html};
 use crate::view;
 
 /// What has been gathered from all chapters so far.
@@ -151,6 +151,7 @@ impl<'a> Chapter<'a> {
         match (name, &words[..]) {
             ("diff", [step, part @ ..]) if !part.is_empty() => self.diff(Step::find(step)?, part),
             ("session", [whose, name]) => self.session(whose, name),
+            ("solution", [step]) => self.solution(Step::find(step)?),
             ("code", [path, name @ ..]) if !name.is_empty() => {
                 view::excerpt(self.project, path, &name.join(" "))
             }
@@ -199,11 +200,19 @@ impl<'a> Chapter<'a> {
 
     fn session(&self, whose: &str, name: &str) -> Result<String> {
         let folder = if whose == "book" { "book" } else { &Step::find(whose)?.folder };
-        let tests = self.project.root.join(folder).join("tests");
-        let html = Session::read(&tests, name)
-            .and_then(|session| session.html())
-            .with_context(|| format!("cannot show the session {name} of {folder}"))?;
-        Ok(format!("<figure class=\"session\">\n{html}\n</figure>\n"))
+        transcript::html(&self.project.root.join(folder).join("tests"), name)
+            .with_context(|| format!("cannot show the session {name} of {folder}"))
+    }
+
+    /// The patch and the session of an exercise.
+    fn solution(&self, step: &Step) -> Result<String> {
+        let patch = view::solution(self.project, step)?;
+        let folder = self.project.root.join("book/exercises");
+        let session = transcript::html(&folder, &step.package)
+            .with_context(|| format!("cannot show the session of {}'s exercise", step.package))?;
+        Ok(format!(
+            "<details class=\"solution\">\n<summary>Solution</summary>\n{patch}{session}</details>\n"
+        ))
     }
 
     fn picture(&self, name: &str, arguments: &str) -> Result<String> {

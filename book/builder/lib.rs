@@ -7,6 +7,7 @@ pub mod difference;
 pub mod directives;
 pub mod expand;
 pub mod items;
+pub mod patch;
 pub mod project;
 pub mod schedule;
 pub mod transcript;

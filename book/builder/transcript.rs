@@ -25,6 +25,21 @@ pub enum Piece {
     Terminal(usize),
 }
 
+/// A session of a folder as HTML; what is different on cgroup v1 is folded below.
+pub fn html(folder: &Path, name: &str) -> Result<String> {
+    let mut html = Session::read(folder, name, "")?.html()?;
+    if folder.join(format!("snapshots/{name}{V1}.snap")).is_file() {
+        let other = Session::read(folder, name, V1)?.html()?;
+        html += &format!(
+            "\n<details class=\"v1\">\n<summary>On cgroup v1</summary>\n{other}\n</details>"
+        );
+    }
+    Ok(format!("<figure class=\"session\">\n{html}\n</figure>\n"))
+}
+
+/// How the name of a snapshot ends that was recorded on cgroup v1, where it is another.
+const V1: &str = ".v1";
+
 /// A session and its recorded transcript.
 pub struct Session {
     session: String,
@@ -32,8 +47,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Reads `NAME.session` and `snapshots/NAME.snap` in a folder.
-    pub fn read(folder: &Path, name: &str) -> Result<Self> {
+    /// Reads `NAME.session` and `snapshots/NAME.snap` in a folder, or a variant of it.
+    pub fn read(folder: &Path, name: &str, variant: &str) -> Result<Self> {
         let read = |path: &Path, cure: &str| {
             fs::read_to_string(path).map_err(|error| {
                 anyhow!("cannot read {}: {}. {cure}", path.display(), output::reason(&error))
@@ -41,8 +56,8 @@ impl Session {
         };
         let session = folder.join(format!("{name}.session"));
         let session = read(&session, "Write the session first")?;
-        let snapshot = folder.join(format!("snapshots/{name}.snap"));
-        let snapshot = read(&snapshot, "Record it: INSTA_UPDATE=always cargo test")?;
+        let snapshot = folder.join(format!("snapshots/{name}{variant}.snap"));
+        let snapshot = read(&snapshot, "Record it as book/README.md says")?;
         let transcript = snapshot
             .strip_prefix("---\n")
             .and_then(|rest| rest.split_once("\n---\n"))
@@ -95,9 +110,7 @@ impl Session {
             }
         }
         if let Some((_, text)) = typed.next() {
-            bail!(
-                "the transcript does not show `{text}`. Record it again: INSTA_UPDATE=always cargo test"
-            );
+            bail!("the transcript does not show `{text}`. Record it again");
         }
         Ok(pieces)
     }

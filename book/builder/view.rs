@@ -8,9 +8,10 @@ use workshop::diff::Kind;
 use workshop::steps::{self, Step};
 
 use crate::colour::{self, escape};
-use crate::difference::Part;
+use crate::difference::{Difference, Part};
 use crate::items::Items;
-use crate::project::Project;
+use crate::patch;
+use crate::project::{FILES, Project};
 
 /// Unchanged lines that are shown around changed ones.
 const CONTEXT: usize = 3;
@@ -27,8 +28,49 @@ pub fn difference(
 ) -> Result<String> {
     let before = steps::all()?.iter().find(|before| before.number + 1 == step.number);
     let old = before.map_or(Ok(String::new()), |before| project.file(before, file))?;
-    let (old, new) = (colour::lines(file, &old), colour::lines(file, &project.file(step, file)?));
-    let difference = project.difference(step, file)?;
+    let sources = [old, project.file(step, file)?];
+    let rows = rows(file, &sources, project.difference(step, file)?, part);
+    let part =
+        name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
+    let command = before.map_or(String::new(), |before| {
+        let command = if file.ends_with(".rs") {
+            format!("cargo workshop diff {:02} {:02}", before.number, step.number)
+        } else {
+            format!("diff -u {}/{file} {}/{file}", before.folder, step.folder)
+        };
+        format!(" <code>{command}</code>")
+    });
+    Ok(format!(
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part}{command}</figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
+        step.folder,
+        folded(&rows)
+    ))
+}
+
+/// How a solution changes a step's program, and what it is called there.
+pub fn solution(project: &Project, step: &Step) -> Result<String> {
+    let path = format!("book/exercises/{}.patch", step.package);
+    let old = project.file(step, FILES[0])?;
+    let new = patch::apply(&old, &project.read_file(&path)?)
+        .with_context(|| format!("{path} does not fit {}/{}", step.folder, FILES[0]))?;
+    let difference = Difference::new(&old, &new, true)?;
+    let rows = rows(FILES[0], &[old, new], &difference, &difference.all());
+    Ok(format!(
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">mine/{}</span> <code>patch mine/{} {path}</code></figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
+        FILES[0],
+        FILES[0],
+        folded(&rows)
+    ))
+}
+
+/// The lines of a part, and whether each is changed.
+fn rows(
+    file: &str,
+    sources: &[String; 2],
+    difference: &Difference,
+    part: &Part,
+) -> Vec<(bool, String)> {
+    let [old, new] = [0, 1].map(|index: usize| colour::lines(file, &sources[index]));
     let mut rows = Vec::new();
     for index in &part.shown {
         let line = &difference.lines[*index];
@@ -54,21 +96,7 @@ pub fn difference(
         );
         rows.push((changes, html));
     }
-    let part =
-        name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
-    let command = before.map_or(String::new(), |before| {
-        let command = if file.ends_with(".rs") {
-            format!("cargo workshop diff {:02} {:02}", before.number, step.number)
-        } else {
-            format!("diff -u {}/{file} {}/{file}", before.folder, step.folder)
-        };
-        format!(" <code>{command}</code>")
-    });
-    Ok(format!(
-        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part}{command}</figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
-        step.folder,
-        folded(&rows)
-    ))
+    rows
 }
 
 /// The lines; those far from any change are folded.
