@@ -25,12 +25,14 @@ use nix::unistd::Pid;
 
 use crate::cage::Cage;
 use crate::checks::Bench;
-use crate::container::PATIENCE;
 use crate::kernel::PidsCgroup;
 use crate::pty::Terminal;
 use crate::{output, project, rootfs, testing};
 
 pub use redact::redact;
+
+/// How long a prompt may take: final's first start in a virtual machine loads kernel modules.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every prompt begins with this character, which no program prints by itself.
 const PROMPT: &str = "\x1e";
