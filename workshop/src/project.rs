@@ -33,6 +33,21 @@ pub fn binaries() -> Result<PathBuf> {
 
 /// Builds packages of the workspace, with cargo's own words for what goes wrong.
 pub fn build(packages: &[&str]) -> Result<()> {
+    cargo_build(packages, binaries()?.ends_with("release"))
+}
+
+/// Builds a program of the workspace as it is meant to be used, and returns it.
+pub fn build_release(program: &str) -> Result<PathBuf> {
+    cargo_build(&[program], true)?;
+    released(program)
+}
+
+/// The release build of a program of the workspace.
+pub fn released(program: &str) -> Result<PathBuf> {
+    Ok(binaries()?.with_file_name("release").join(program))
+}
+
+fn cargo_build(packages: &[&str], release: bool) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.arg("build").current_dir(root()?);
@@ -40,7 +55,7 @@ pub fn build(packages: &[&str]) -> Result<()> {
     if !io::stderr().is_terminal() {
         build.arg("--quiet");
     }
-    if binaries()?.ends_with("release") {
+    if release {
         build.arg("--release");
     }
     for package in packages {
