@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// So often all contestants have their turn, so that what else the machine does hits them alike.
 const ROUNDS: u32 = 3;
 
+/// So many hot runs for each cold one, since they take no time.
+const HOT: u32 = 4;
+
 /// What is to be measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
@@ -137,7 +140,7 @@ fn measure(plan: &Plan, own: &std::path::Path, results: &mut [Times]) -> Result<
             };
             let line = name.command(&plan.place, &COMMAND);
             say("hot");
-            times.hot.extend(hyperfine(&line, runs, false, &plan.place)?);
+            times.hot.extend(hyperfine(&line, HOT * runs, false, &plan.place)?);
             bar.inc(1);
             say("cold");
             times.cold.extend(hyperfine(&line, runs, true, &plan.place)?);

@@ -43,8 +43,8 @@ use stage::Stage;
   cargo workshop bench --runs 20 --only final,crun-limits
   cargo workshop bench --json | jq .ratios")]
 pub struct Options {
-    /// How often each runs hot, and as often cold; half as often until the host is clean
-    #[arg(long, value_name = "NUMBER", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How often each runs cold; four times as often hot, half as often until the host is clean
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
     /// Only these, with commas between them or one an option
     #[arg(

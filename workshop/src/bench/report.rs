@@ -144,12 +144,16 @@ impl Report {
         for missing in &self.missing {
             writeln!(out, "{} {}: {}", "not measured".yellow(), missing.name.name(), missing.why)?;
         }
+        let runs = |count: fn(&Times) -> usize| {
+            self.contestants.first().map_or(0, |row| count(&row.times))
+        };
         writeln!(
             out,
-            "{} runs each hot and cold, {} until the host is clean. The limits are 256 MiB of\n\
-             memory, one processor and 64 processes.",
-            self.runs,
-            self.contestants.first().map_or(0, |row| row.times.clean.len())
+            "{} runs each hot, {} cold, {} until the host is clean. The limits are 256 MiB\n\
+             of memory, one processor and 64 processes.",
+            runs(|times| times.hot.len()),
+            runs(|times| times.cold.len()),
+            runs(|times| times.clean.len()),
         )?;
         let mut versions: Vec<String> = Vec::new();
         for row in &self.contestants {
