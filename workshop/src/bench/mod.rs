@@ -79,9 +79,11 @@ pub fn bench(options: &Options) -> Result<ExitCode> {
     }
     let binary = match &options.bin {
         Some(path) => absolute(path)?,
-        None if options.built => project::released("final")?,
-        None => project::build_release("final")?,
+        None => project::released_final()?,
     };
+    if options.bin.is_none() && !options.built {
+        project::build_final()?;
+    }
     if !geteuid().is_root() {
         return Err(sudo::again(&["--built"]));
     }
