@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -51,8 +51,8 @@ pub(super) struct Plan {
 pub(super) struct Findings {
     pub(super) results: Vec<Times>,
     pub(super) missing: Vec<Missing>,
-    /// The private memory of the supervisor of a container, in bytes
-    pub(super) supervisor: u64,
+    /// The private memory of the supervisor of a container, in bytes, if `final` was measured
+    pub(super) supervisor: Option<u64>,
 }
 
 /// How long a contestant took, in milliseconds.
@@ -93,8 +93,11 @@ pub(super) fn play(plan: &str) -> Result<ExitCode> {
             Err(error) => findings.missing.push(Missing { name, why: format!("{error:#}") }),
         }
     }
-    measure(&plan, &own, &mut findings.results)?;
-    findings.supervisor = supervisor(&plan.place)?;
+    measure(&plan, &own, &mut findings);
+    let is_final = |times: &Times| times.name == Contestant::Final;
+    if findings.results.iter().any(is_final) {
+        findings.supervisor = Some(supervisor(&plan.place)?);
+    }
     output::print(&serde_json::to_string(&findings).context("cannot write JSON")?)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -124,35 +127,46 @@ fn prepare(contestant: Contestant, place: &Place) -> Result<()> {
     Ok(())
 }
 
-fn measure(plan: &Plan, own: &std::path::Path, results: &mut [Times]) -> Result<()> {
+/// Has everybody run. Who fails on the way is out.
+fn measure(plan: &Plan, own: &Path, findings: &mut Findings) {
     let rounds = plan.runs.min(ROUNDS);
-    let bar = progress(u64::from(rounds) * results.len() as u64 * 3);
+    let bar = progress(u64::from(rounds) * findings.results.len() as u64 * 3);
     for round in 0..rounds {
         let runs = plan.runs / rounds + u32::from(round < plan.runs % rounds);
-        for times in &mut *results {
+        findings.results.retain_mut(|times| {
             let name = times.name;
-            let say = |what: &str| {
-                bar.set_message(format!(
-                    "round {} of {rounds}: {}, {what}",
-                    round + 1,
-                    name.name()
-                ));
+            let begin = |what: &str| {
+                let (number, name) = (round + 1, name.name());
+                bar.set_message(format!("round {number} of {rounds}: {name}, {what}"));
+                bar.inc(1);
             };
-            let line = name.command(&plan.place, &COMMAND);
-            say("hot");
-            times.hot.extend(hyperfine(&line, HOT * runs, false, &plan.place)?);
-            bar.inc(1);
-            say("cold");
-            times.cold.extend(hyperfine(&line, runs, true, &plan.place)?);
-            bar.inc(1);
-            say("until the host is clean");
-            for _ in 0..runs.div_ceil(2) {
-                times.clean.push(until_clean(&line, own, &plan.place)?);
+            let turn = turn(times, runs, own, &plan.place, begin);
+            if let Err(error) = &turn {
+                findings.missing.push(Missing { name, why: format!("{error:#}") });
             }
-            bar.inc(1);
-        }
+            turn.is_ok()
+        });
     }
     bar.finish_and_clear();
+}
+
+/// A contestant's turn in a round.
+fn turn(
+    times: &mut Times,
+    runs: u32,
+    own: &Path,
+    place: &Place,
+    begin: impl Fn(&str),
+) -> Result<()> {
+    let line = times.name.command(place, &COMMAND);
+    begin("hot");
+    times.hot.extend(hyperfine(&line, HOT * runs, false, place)?);
+    begin("cold");
+    times.cold.extend(hyperfine(&line, runs, true, place)?);
+    begin("until the host is clean");
+    for _ in 0..runs.div_ceil(2) {
+        times.clean.push(until_clean(&line, own, place)?);
+    }
     Ok(())
 }
 
@@ -205,7 +219,7 @@ fn quoted(line: &[OsString]) -> String {
 }
 
 /// The milliseconds until nothing of a run is left.
-fn until_clean(line: &[OsString], own: &std::path::Path, place: &Place) -> Result<Option<f64>> {
+fn until_clean(line: &[OsString], own: &Path, place: &Place) -> Result<Option<f64>> {
     sleep(REST);
     let before = Picture::take(own, &place.store());
     let start = Instant::now();

@@ -97,15 +97,16 @@ pub fn bench(options: &Options) -> Result<ExitCode> {
             rootfs.display()
         );
     }
-    let size = fs::metadata(&binary)
-        .with_context(|| format!("cannot find {}. Build it", binary.display()))?
-        .len();
+    let size =
+        fs::metadata(&binary).with_context(|| format!("cannot find {}", binary.display()))?.len();
     let before = hold_signals_back()?;
     let found = match on_stage(options, binary, rootfs) {
         Err(error) if error.is::<Interrupted>() => return stop(&error, &before),
         found => found?,
     };
     let _ = before.thread_set_mask();
+    // Why there is nothing has been said.
+    let Some(found) = found else { return Ok(ExitCode::FAILURE) };
     let report = report::Report::new(found, options.runs, size)?;
     output::print(&if options.json { report.json()? } else { report.table() })?;
     Ok(ExitCode::SUCCESS)
@@ -117,7 +118,7 @@ pub fn play(plan: &str) -> Result<ExitCode> {
 }
 
 /// Builds the stage, has everything measured on it, and removes it.
-fn on_stage(options: &Options, binary: PathBuf, rootfs: PathBuf) -> Result<Findings> {
+fn on_stage(options: &Options, binary: PathBuf, rootfs: PathBuf) -> Result<Option<Findings>> {
     let signals = SignalFd::with_flags(&stopping(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
         .context("cannot open a signalfd")?;
     let stage = Stage::build()?;
@@ -136,10 +137,11 @@ fn on_stage(options: &Options, binary: PathBuf, rootfs: PathBuf) -> Result<Findi
     let mut part = stage.spawn(&line)?;
     let text = read(&mut part, &signals)?;
     let status = part.wait().context("cannot wait for the measurement")?;
-    if !status.success() {
-        bail!("the measurement did not come to its end: {status}");
+    match status.code() {
+        Some(0) => serde_json::from_str(&text).context("cannot understand what was measured"),
+        Some(_) => Ok(None),
+        None => bail!("the measurement was killed: {status}"),
     }
-    serde_json::from_str(&text).context("cannot understand what was measured")
 }
 
 /// Reads what the part prints to its end, unless a signal arrives first.

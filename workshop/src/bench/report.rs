@@ -33,7 +33,7 @@ pub(super) struct Report {
     contestants: Vec<Row>,
     missing: Vec<Missing>,
     ratios: Vec<Ratio>,
-    supervisor_private_bytes: Size,
+    supervisor_private_bytes: Option<Size>,
     binary_bytes: Size,
 }
 
@@ -86,7 +86,7 @@ impl Report {
             contestants,
             missing: found.missing,
             ratios,
-            supervisor_private_bytes: Size::new(found.supervisor, MEBIBYTE),
+            supervisor_private_bytes: found.supervisor.map(|is| Size::new(is, MEBIBYTE)),
             binary_bytes: Size::new(binary, 3 * MEBIBYTE),
         })
     }
@@ -115,7 +115,9 @@ impl Report {
         }
         writeln!(out)?;
         self.write_ratios(out)?;
-        self.supervisor_private_bytes.write(out, "the supervisor's private memory")?;
+        if let Some(size) = &self.supervisor_private_bytes {
+            size.write(out, "the supervisor's private memory")?;
+        }
         self.binary_bytes.write(out, "the size of final")?;
         self.write_notes(out)
     }
