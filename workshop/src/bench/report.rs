@@ -1,6 +1,7 @@
 //! Medians, ratios and targets, for people and for programs.
 
 use std::fmt::Write;
+use std::fs;
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -29,6 +30,8 @@ const MEBIBYTE: u64 = 1 << 20;
 pub(super) struct Report {
     machine: String,
     processors: usize,
+    /// How many processes wanted a processor in the last minute (proc_loadavg(5))
+    load: f64,
     runs: u32,
     contestants: Vec<Row>,
     missing: Vec<Missing>,
@@ -82,6 +85,7 @@ impl Report {
         Ok(Self {
             machine: machine::describe()?,
             processors: thread::available_parallelism().map_or(1, usize::from),
+            load: load()?,
             runs,
             contestants,
             missing: found.missing,
@@ -143,6 +147,10 @@ impl Report {
 
     fn write_notes(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out)?;
+        if self.load > self.processors as f64 {
+            let busy = "The machine was busy with other things".yellow();
+            writeln!(out, "{busy} (load {:.1}): these figures say little.", self.load)?;
+        }
         for missing in &self.missing {
             writeln!(out, "{} {}: {}", "not measured".yellow(), missing.name.name(), missing.why)?;
         }
@@ -177,6 +185,13 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn load() -> Result<f64> {
+    let file = "/proc/loadavg";
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    let first = text.split_whitespace().next().and_then(|load| load.parse().ok());
+    first.with_context(|| format!("cannot understand {file}"))
 }
 
 impl Row {
