@@ -148,6 +148,7 @@ impl Contestant {
             }
             Self::Podman => {
                 // Nothing else looks after cgroups and writes a journal on the stage.
+                line.add(["--root"]).path(&place.folder.join("podman"));
                 line.add(["--cgroup-manager=cgroupfs", "--events-backend=none", "run", "--rm"]);
                 line.add(["--network=bridge", "--cgroupns=private", "--log-driver=none"]);
                 // More than this machine allows may be the default.

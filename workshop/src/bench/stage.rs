@@ -130,7 +130,7 @@ pub(super) fn enter(cgroups: &[PathBuf], rootfs: &Path) -> Result<PathBuf> {
         1 => mount_v1().context("cannot mount cgroups v1")?,
         _ => mount_v2().context("cannot mount cgroups v2")?,
     };
-    // Where podman keeps things by default. The machine's own stay as they are.
+    // Podman has its locks there, and more. The machine's own stay as they are.
     for folder in ["/var/lib/containers", "/dev/shm"] {
         if Path::new(folder).is_dir() {
             mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
