@@ -6,19 +6,26 @@ use anyhow::{Context, Result, bail};
 use workshop::steps::Step;
 
 use crate::colour::escape;
+use crate::commands::Command;
 use crate::coverage::Coverage;
+use crate::fence::Fence;
 use crate::project::{FILES, Project};
 use crate::schedule::{Page, schedule};
+use crate::skeleton::Outline;
 use crate::transcript::{self, terminal_html};
 use crate::view;
 
 /// What has been gathered from all chapters so far.
 #[derive(Default)]
 pub struct Gathered {
+    /// The commands that a reader is told to type.
+    pub commands: Vec<Command>,
     /// Which changed lines are shown.
     pub coverage: Coverage,
     /// What cannot be resolved, with file and line.
     pub faults: Vec<String>,
+    /// What a chapter must have, and has not.
+    pub unfinished: Vec<String>,
 }
 
 /// A block that waits for its `{{#end}}`.
@@ -37,6 +44,7 @@ pub struct Chapter<'a> {
     line: usize,
     open: Vec<Block>,
     hints: usize,
+    outline: Outline,
     gathered: &'a mut Gathered,
 }
 
@@ -49,7 +57,8 @@ impl<'a> Chapter<'a> {
         gathered: &'a mut Gathered,
     ) -> Self {
         let file = file.to_string();
-        Self { project, pages, file, line: 0, open: Vec::new(), hints: 0, gathered }
+        let outline = Outline::default();
+        Self { project, pages, file, line: 0, open: Vec::new(), hints: 0, outline, gathered }
     }
 
     /// The chapter's Markdown with every directive replaced.
@@ -66,11 +75,15 @@ impl<'a> Chapter<'a> {
                 continue;
             }
             fence = Fence::opens(line, self.line);
-            if fence.is_some() {
+            if let Some(fence) = &fence {
+                if fence.info.is_empty() {
+                    self.fault("this fence has no language: console, rust, text, ...");
+                }
                 continue;
             }
             if line.starts_with('#') {
                 self.hints = 0;
+                self.outline.heading(self.line, line);
             }
             out += &self.replaces(line);
             out.push('\n');
@@ -83,6 +96,10 @@ impl<'a> Chapter<'a> {
             self.line = block.line;
             self.fault(&format!("{{{{#{}}}}} has no {{{{#end}}}}", block.name));
         }
+        for (line, what) in self.outline.faults(&self.file) {
+            let file = &self.file;
+            self.gathered.unfinished.push(format!("{file}:{line}: {what}"));
+        }
         out
     }
 
@@ -91,10 +108,20 @@ impl<'a> Chapter<'a> {
         self.gathered.faults.push(format!("{file}:{line}: {what}"));
     }
 
+    /// Notes that a reader is told to type something.
+    fn types(&mut self, command: &str) {
+        let place = format!("{}:{}", self.file, self.line);
+        self.gathered.commands.push(Command { place, text: command.trim().to_string() });
+    }
+
     /// A fence's lines, which are no directives.
     fn closes(&mut self, fence: Fence, last: &str) -> String {
         if fence.info == "console" {
             let screen: Result<String> = fence.lines.iter().map(|line| typed(line)).collect();
+            for (index, line) in fence.lines.iter().enumerate() {
+                self.line = fence.line + index + 1;
+                self.types(line.get(2..).unwrap_or_default());
+            }
             match screen {
                 Ok(screen) => return format!("{}{}\n", fence.indent, terminal_html(None, &screen)),
                 Err(error) => self.fault(&format!("{error:#}")),
@@ -137,6 +164,7 @@ impl<'a> Chapter<'a> {
                     let (command, after) = after
                         .split_once("{{#end}}")
                         .context("{{#run}} has no {{#end}} on its line")?;
+                    self.types(command);
                     out += &format!("<kbd class=\"run\">{}</kbd>", escape(command.trim()));
                     rest = after;
                 }
@@ -148,6 +176,7 @@ impl<'a> Chapter<'a> {
 
     fn directive(&mut self, name: &str, arguments: &str) -> Result<String> {
         let words: Vec<&str> = arguments.split_whitespace().collect();
+        self.outline.directive(name, &words);
         match (name, &words[..]) {
             ("diff", [step, part @ ..]) if !part.is_empty() => self.diff(Step::find(step)?, part),
             ("session", [whose, name]) => self.session(whose, name),
@@ -156,7 +185,11 @@ impl<'a> Chapter<'a> {
                 view::excerpt(self.project, path, &name.join(" "))
             }
             ("stat", [step]) => view::stat(self.project, Step::find(step)?.number),
-            ("step", [step]) => view::bar(self.project, Step::find(step)?),
+            ("step", [step]) => {
+                let step = Step::find(step)?;
+                self.types(&view::try_it(step));
+                view::bar(self.project, step)
+            }
             ("minutes", [_]) => Ok(format!(
                 "<p class=\"minutes\">{} minutes</p>\n",
                 arguments.trim().parse::<u16>()?
@@ -195,6 +228,9 @@ impl<'a> Chapter<'a> {
             (None, difference.all())
         };
         self.gathered.coverage.add(step, file, &part, &place);
+        if let Some(command) = view::command(step, file)? {
+            self.types(&command);
+        }
         view::difference(self.project, step, file, name.as_deref(), &part)
     }
 
@@ -205,8 +241,9 @@ impl<'a> Chapter<'a> {
     }
 
     /// The patch and the session of an exercise.
-    fn solution(&self, step: &Step) -> Result<String> {
+    fn solution(&mut self, step: &Step) -> Result<String> {
         let patch = view::solution(self.project, step)?;
+        self.types(&view::patch_command(step));
         let folder = self.project.root.join("book/exercises");
         let session = transcript::html(&folder, &step.package)
             .with_context(|| format!("cannot show the session of {}'s exercise", step.package))?;
@@ -293,46 +330,4 @@ fn typed(line: &str) -> Result<String> {
         .filter(|(prompt, _)| ["$ ", "# ", "> "].contains(prompt))
         .with_context(|| format!("`{line}` is no command: in a console fence each begins with `$ `. What a machine printed comes from {{{{#session}}}}"))?;
     Ok(format!("<span class=\"prompt\">{prompt}</span><kbd>{}</kbd>\n", escape(command)))
-}
-
-/// A fenced block of code.
-struct Fence {
-    indent: String,
-    marks: String,
-    info: String,
-    line: usize,
-    lines: Vec<String>,
-}
-
-impl Fence {
-    fn opens(line: &str, number: usize) -> Option<Self> {
-        let text = line.trim_start();
-        let mark = text.chars().next().filter(|mark| ['`', '~'].contains(mark))?;
-        let marks: String = text.chars().take_while(|letter| *letter == mark).collect();
-        let info = text[marks.len()..].trim();
-        let is_fence = marks.len() >= 3 && !(mark == '`' && info.contains('`'));
-        is_fence.then(|| Self {
-            indent: line[..line.len() - text.len()].to_string(),
-            marks,
-            info: info.to_string(),
-            line: number,
-            lines: Vec::new(),
-        })
-    }
-
-    /// Takes a line, or is closed by it.
-    fn takes(mut self, line: &str) -> Result<Self, Self> {
-        let text = line.trim();
-        let mark = self.marks.chars().next();
-        if text.len() >= self.marks.len() && text.chars().all(|letter| Some(letter) == mark) {
-            return Err(self);
-        }
-        let own = if self.info == "console" {
-            line.strip_prefix(self.indent.as_str()).unwrap_or(line)
-        } else {
-            line
-        };
-        self.lines.push(own.to_string());
-        Ok(self)
-    }
 }

@@ -158,7 +158,7 @@ pub fn terminal_html(number: Option<usize>, screen: &str) -> String {
 }
 
 /// Terminal and text of each line of a session.
-fn typed(session: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(crate) fn typed(session: &str) -> impl Iterator<Item = (usize, &str)> {
     session.lines().filter_map(|line| {
         let (number, text) = line.split_once("> ")?;
         Some((number.parse().ok()?, text.strip_suffix(" ...").unwrap_or(text).trim_end()))
