@@ -150,7 +150,8 @@ impl<'a> Chapter<'a> {
         let words: Vec<&str> = arguments.split_whitespace().collect();
         match (name, &words[..]) {
             ("diff", [step, part @ ..]) if !part.is_empty() => self.diff(Step::find(step)?, part),
-            ("session", [whose, name]) => self.session(whose, name),
+            ("session", [whose, name]) => self.session(whose, name, None),
+            ("session", [whose, name, part]) => self.session(whose, name, Some(part.parse()?)),
             ("code", [path, name @ ..]) if !name.is_empty() => {
                 view::excerpt(self.project, path, &name.join(" "))
             }
@@ -197,11 +198,11 @@ impl<'a> Chapter<'a> {
         view::difference(self.project, step, file, name.as_deref(), &part)
     }
 
-    fn session(&self, whose: &str, name: &str) -> Result<String> {
+    fn session(&self, whose: &str, name: &str, part: Option<usize>) -> Result<String> {
         let folder = if whose == "book" { "book" } else { &Step::find(whose)?.folder };
         let tests = self.project.root.join(folder).join("tests");
         let html = Session::read(&tests, name)
-            .and_then(|session| session.html())
+            .and_then(|session| session.html(part))
             .with_context(|| format!("cannot show the session {name} of {folder}"))?;
         Ok(format!("<figure class=\"session\">\n{html}\n</figure>\n"))
     }
