@@ -40,7 +40,7 @@ impl Known {
                 if path.extension().is_some_and(|it| it == "session") {
                     let session = fs::read_to_string(&path)
                         .with_context(|| format!("cannot read {}", path.display()))?;
-                    sessions.extend(typed(&session).map(|(_, text)| text.to_string()));
+                    sessions.extend(typed(&session).map(|line| line.text.to_string()));
                 }
             }
         }

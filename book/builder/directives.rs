@@ -179,7 +179,8 @@ impl<'a> Chapter<'a> {
         self.outline.directive(name, &words);
         match (name, &words[..]) {
             ("diff", [step, part @ ..]) if !part.is_empty() => self.diff(Step::find(step)?, part),
-            ("session", [whose, name]) => self.session(whose, name),
+            ("session", [whose, name]) => self.session(whose, name, None),
+            ("session", [whose, name, part]) => self.session(whose, name, Some(part.parse()?)),
             ("solution", [step]) => self.solution(Step::find(step)?),
             ("code", [path, name @ ..]) if !name.is_empty() => {
                 view::excerpt(self.project, path, &name.join(" "))
@@ -234,9 +235,9 @@ impl<'a> Chapter<'a> {
         view::difference(self.project, step, file, name.as_deref(), &part)
     }
 
-    fn session(&self, whose: &str, name: &str) -> Result<String> {
+    fn session(&self, whose: &str, name: &str, part: Option<usize>) -> Result<String> {
         let folder = if whose == "book" { "book" } else { &Step::find(whose)?.folder };
-        transcript::html(&self.project.root.join(folder).join("tests"), name)
+        transcript::html(&self.project.root.join(folder).join("tests"), name, part)
             .with_context(|| format!("cannot show the session {name} of {folder}"))
     }
 
@@ -245,7 +246,7 @@ impl<'a> Chapter<'a> {
         let patch = view::solution(self.project, step)?;
         self.types(&view::patch_command(step));
         let folder = self.project.root.join("book/exercises");
-        let session = transcript::html(&folder, &step.package)
+        let session = transcript::html(&folder, &step.package, None)
             .with_context(|| format!("cannot show the session of {}'s exercise", step.package))?;
         Ok(format!(
             "<details class=\"solution\">\n<summary>Solution</summary>\n{patch}{session}</details>\n"

@@ -65,7 +65,7 @@ impl Small {
     #[track_caller]
     fn fails(&self, text: &str, fault: &str) {
         self.write("src/one.md", text);
-        let error = self.builds().expect_err("it builds");
+        let error = self.builds().unwrap_err();
         assert!(error.contains(fault), "{error}\n\nis not\n\n{fault}");
     }
 }
