@@ -8,6 +8,7 @@ use workshop::steps::Step;
 use crate::colour::escape;
 use crate::commands::Command;
 use crate::coverage::Coverage;
+use crate::experiments::{self, Shown};
 use crate::fence::Fence;
 use crate::project::{FILES, Project};
 use crate::schedule::{Page, schedule};
@@ -18,6 +19,8 @@ use crate::view;
 /// What has been gathered from all chapters so far.
 #[derive(Default)]
 pub struct Gathered {
+    /// The sessions that the pages show.
+    pub sessions: Vec<Shown>,
     /// The commands that a reader is told to type.
     pub commands: Vec<Command>,
     /// Which changed lines are shown.
@@ -117,15 +120,12 @@ impl<'a> Chapter<'a> {
     /// A fence's lines, which are no directives.
     fn closes(&mut self, fence: Fence, last: &str) -> String {
         if fence.info == "console" {
-            let screen: Result<String> = fence.lines.iter().map(|line| typed(line)).collect();
+            let mut screen = String::new();
             for (index, line) in fence.lines.iter().enumerate() {
                 self.line = fence.line + index + 1;
-                self.types(line.get(2..).unwrap_or_default());
+                screen += &self.or_fault(|chapter| chapter.typed(line));
             }
-            match screen {
-                Ok(screen) => return format!("{}{}\n", fence.indent, terminal_html(None, &screen)),
-                Err(error) => self.fault(&format!("{error:#}")),
-            }
+            return format!("{}{}\n", fence.indent, terminal_html(None, &screen));
         }
         let first = format!("{}{}{}", fence.indent, fence.marks, fence.info);
         format!("{first}\n{}\n{last}\n", fence.lines.join("\n"))
@@ -196,6 +196,7 @@ impl<'a> Chapter<'a> {
                 arguments.trim().parse::<u16>()?
             )),
             ("picture", [name, _, ..]) => self.picture(name, arguments),
+            ("experiments", []) => experiments::tables(self.project, self.pages),
             ("schedule", [length]) => schedule(self.pages, length),
             ("predict" | "question" | "notes" | "hint", []) => Ok(self.opens(name)),
             ("fold", [_, ..]) => {
@@ -235,7 +236,9 @@ impl<'a> Chapter<'a> {
         view::difference(self.project, step, file, name.as_deref(), &part)
     }
 
-    fn session(&self, whose: &str, name: &str, part: Option<usize>) -> Result<String> {
+    fn session(&mut self, whose: &str, name: &str, part: Option<usize>) -> Result<String> {
+        let (file, session) = (self.file.clone(), format!("{whose} {name}"));
+        self.gathered.sessions.push(Shown { file, session });
         let folder = if whose == "book" { "book" } else { &Step::find(whose)?.folder };
         transcript::html(&self.project.root.join(folder).join("tests"), name, part)
             .with_context(|| format!("cannot show the session {name} of {folder}"))
@@ -271,6 +274,20 @@ impl<'a> Chapter<'a> {
             "<figure class=\"picture\">\n{opening} role=\"img\" aria-labelledby=\"picture-{name}\">{title}\n{}\n</figure>\n",
             inner.join("\n")
         ))
+    }
+
+    /// A line of a console fence: only what is typed; what machines print comes from sessions.
+    fn typed(&mut self, line: &str) -> Result<String> {
+        let (prompt, command) = line
+            .split_at_checked(2)
+            .filter(|(prompt, _)| ["$ ", "# ", "> "].contains(prompt))
+            .with_context(|| {
+                format!(
+                    "`{line}` is no command: in a console fence each begins with `$ `. What a machine printed comes from {{{{#session}}}}"
+                )
+            })?;
+        self.types(command);
+        Ok(format!("<span class=\"prompt\">{prompt}</span><kbd>{}</kbd>\n", escape(command)))
     }
 
     fn block(&mut self, name: &str) {
@@ -322,13 +339,4 @@ fn alone(line: &str) -> Option<(&str, &str)> {
         return None;
     }
     Some(directive.split_once(' ').unwrap_or((directive, "")))
-}
-
-/// A line of a console fence: only what is typed; what machines print comes from sessions.
-fn typed(line: &str) -> Result<String> {
-    let (prompt, command) = line
-        .split_at_checked(2)
-        .filter(|(prompt, _)| ["$ ", "# ", "> "].contains(prompt))
-        .with_context(|| format!("`{line}` is no command: in a console fence each begins with `$ `. What a machine printed comes from {{{{#session}}}}"))?;
-    Ok(format!("<span class=\"prompt\">{prompt}</span><kbd>{}</kbd>\n", escape(command)))
 }

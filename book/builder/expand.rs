@@ -9,6 +9,7 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use crate::build::report;
 use crate::commands::{Command, Known};
 use crate::directives::{Chapter, Gathered};
+use crate::experiments;
 use crate::project::Project;
 use crate::schedule::{Page, minutes};
 
@@ -46,6 +47,7 @@ impl Preprocessor for Expand {
         });
         let mut faults = gathered.faults;
         faults.extend(gathered.coverage.faults(&project)?);
+        faults.extend(experiments::faults(&project, &gathered.sessions)?);
         let known = Known::read(&root)?;
         let untried = gathered.commands.iter().filter(|command| !known.runs(&command.text));
         let untried = untried.map(|Command { place, text }| {

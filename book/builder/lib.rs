@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod difference;
 pub mod directives;
 pub mod expand;
+pub mod experiments;
 pub mod fence;
 pub mod items;
 pub mod links;

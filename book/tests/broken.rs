@@ -61,6 +61,22 @@ impl Small {
         build::build(self.folder.path(), Some(&out)).map(drop).map_err(|error| format!("{error:#}"))
     }
 
+    /// Pages with these texts, one.md and so on, fail to build, and each is told so.
+    fn all_fail(&self, pages: &[(&str, &str)]) {
+        let mut summary = "# Summary\n\n- [All](all.md)\n- [One](one.md)\n".to_string();
+        for (number, (text, _)) in pages.iter().enumerate() {
+            summary += &format!("- [Page](p{number}.md)\n");
+            self.write(&format!("src/p{number}.md"), text);
+        }
+        self.write("src/SUMMARY.md", &summary);
+        let error = self.builds().unwrap_err();
+        for (number, (_, fault)) in pages.iter().enumerate() {
+            let fault = format!("src/p{number}.md:{fault}");
+            assert!(error.contains(&fault), "{error}\n\nis not\n\n{fault}");
+        }
+        assert!(error.contains(&format!("{} faults", pages.len())), "{error}");
+    }
+
     /// The page one.md with this text fails to build, and is told so.
     #[track_caller]
     fn fails(&self, text: &str, fault: &str) {
@@ -78,23 +94,18 @@ fn a_book_without_a_fault_builds() {
 #[test]
 fn faults_in_a_chapter() {
     let small = Small::new();
-    for (text, fault) in [
-        ("# One\n\n{{#difff 05 run}}\n", "one.md:3: there is no directive {{#difff 05 run}}"),
-        ("# One\n\n{{#diff 05 last}}\n", "one.md:3: cannot show this part of step 05"),
-        ("# One\n\n{{#hint}}\n", "one.md:3: {{#hint}} has no {{#end}}"),
-        ("# One\n\n\n{{#session book none}}\n", "one.md:4: cannot show the session none of book"),
-        ("# One\n\n```\nls\n```\n", "one.md:3: this fence has no language"),
-        ("# One\n\n```text\nls\n", "one.md:3: this fence is never closed"),
-        (
-            "# One\n\n{{#picture none \"None\"}}\n",
-            "one.md:3: cannot read book/src/pictures/none.svg",
-        ),
-        ("# One\n\n{{#code README.md none}}\n", "one.md:3: cannot look into README.md"),
-        ("# One\n\n{{#solution 05}}\n", "one.md:3: cannot read book/exercises/step05.patch"),
-        ("# One\n\n```console\n$ rm -rf /tmp/x\nx\n```\n", "one.md:3: `x` is no command"),
-    ] {
-        small.fails(text, fault);
-    }
+    small.all_fail(&[
+        ("# One\n\n{{#difff 05 run}}\n", "3: there is no directive {{#difff 05 run}}"),
+        ("# One\n\n{{#diff 05 last}}\n", "3: cannot show this part of step 05"),
+        ("# One\n\n{{#hint}}\n", "3: {{#hint}} has no {{#end}}"),
+        ("# One\n\n\n{{#session book none}}\n", "4: cannot show the session none of book"),
+        ("# One\n\n```\nls\n```\n", "3: this fence has no language"),
+        ("# One\n\n```text\nls\n", "3: this fence is never closed"),
+        ("# One\n\n{{#picture none \"None\"}}\n", "3: cannot read book/src/pictures/none.svg"),
+        ("# One\n\n{{#code README.md none}}\n", "3: cannot look into README.md"),
+        ("# One\n\n{{#solution 05}}\n", "3: cannot read book/exercises/step05.patch"),
+        ("# One\n\n```console\n$ one two three four\nx\n```\n", "5: `x` is no command"),
+    ]);
 }
 
 #[test]
@@ -113,22 +124,21 @@ fn commands_that_nothing_runs() {
 #[test]
 fn links_pictures_and_other_hosts() {
     let small = Small::new();
-    for (text, fault) in [
-        ("# One\n\n[a](none.md)\n", "one.md:3: `none.html` leads nowhere"),
-        ("# One\n\n[a](all.md#none)\n", "one.md:3: `all.html#none` leads to no such place"),
-        ("# One\n\n\n[a](#none)\n", "one.md:4: `#none` leads to no such place"),
-        ("# One\n\n![a](none.png)\n", "one.md:3: `none.png` is no image"),
+    small.all_fail(&[
+        ("# One\n\n[a](none.md)\n", "3: `none.html` leads nowhere"),
+        ("# One\n\n[a](all.md#none)\n", "3: `all.html#none` leads to no such place"),
+        ("# One\n\n\n[a](#none)\n", "4: `#none` leads to no such place"),
+        ("# One\n\n![a](none.png)\n", "3: `none.png` is no image"),
         (
             "# One\n\n![a](https://example.org/a.png)\n",
-            "one.md:3: `https://example.org/a.png` is loaded from another host",
+            "3: `https://example.org/a.png` is loaded from another host",
         ),
         (
             "# One\n\n<script src=\"//example.org/a.js\"></script>\n",
-            "one.md:3: `//example.org/a.js` is loaded from another host",
+            "3: `//example.org/a.js` is loaded from another host",
         ),
-    ] {
-        small.fails(text, fault);
-    }
+    ]);
+    let small = Small::new();
     small.write("src/one.md", "# One\n\n[a](https://example.org/) and [b](all.md#all)\n");
     small.builds().unwrap();
 }
@@ -168,5 +178,23 @@ fn chapters_of_steps_have_all_their_parts() {
     }
     // Until it is written that is only said.
     small.write("unfinished.txt", "step05-pid.md\n");
+    small.builds().unwrap();
+}
+
+#[test]
+fn experiments_without_a_session() {
+    let small = Small::new();
+    let list = |session: &str| {
+        let experiment = format!("what = \"ps\"\nsessions = [{session}]\npage = \"one.md\"\n");
+        small.write(
+            "experiments.toml",
+            &format!("[[document]]\ntitle = \"001\"\n\n[[document.experiment]]\n{experiment}"),
+        );
+    };
+    list("");
+    small.fails("# One\n", "experiments.toml:5: `ps` has no session");
+    list("\"step05 pid\"");
+    small.fails("# One\n", "experiments.toml:5: one.md does not show {{#session step05 pid}}");
+    small.write("src/one.md", "# One\n\n{{#session step05 pid}}\n\n{{#experiments}}\n");
     small.builds().unwrap();
 }
