@@ -105,13 +105,25 @@ pub(crate) fn close_on_exec_from(first: RawFd) -> nix::Result<()> {
     Errno::result(marked).map(drop)
 }
 
-/// Closes every descriptor, and ends with the status that `last` returns. For a
-/// process that lives on without any files.
-pub(crate) fn close_all_and_end(last: impl FnOnce() -> u8) -> ! {
-    // SAFETY: whoever owns these descriptors does not use them any more: nothing runs after `last`,
-    // which has none.
-    unsafe { libc::syscall(libc::SYS_close_range, 0, c_uint::MAX, 0) };
-    exit(last())
+/// Closes every descriptor but one, and ends with the status that `last` returns. For a process
+/// that lives on without the files of the one it was forked from.
+pub(crate) fn close_others_and_end<T: AsFd>(
+    kept: Option<T>,
+    last: impl FnOnce(Option<T>) -> u8,
+) -> ! {
+    let close = |first: c_uint, end: c_uint| {
+        // SAFETY: whoever owns these descriptors does not use them any more: nothing runs after
+        // `last`, which has none but the one that is kept.
+        unsafe { libc::syscall(libc::SYS_close_range, first, end, 0) };
+    };
+    match kept.as_ref().map(|kept| kept.as_fd().as_raw_fd() as c_uint) {
+        Some(kept) => {
+            close(0, kept.saturating_sub(1));
+            close(kept + 1, c_uint::MAX);
+        }
+        None => close(0, c_uint::MAX),
+    }
+    exit(last(kept))
 }
 
 /// What a mount forbids: `MOUNT_ATTR_*` of mount_setattr(2).

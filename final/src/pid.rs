@@ -1,5 +1,7 @@
 //! Process 1 of a container (pid_namespaces(7)).
 
+use std::os::fd::OwnedFd;
+
 use anyhow::Result;
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -26,7 +28,7 @@ pub(crate) fn stay_as_init(terminal: bool) -> Result<()> {
         ForkResult::Parent { child } => {
             // Its memory tells nobody what we have open.
             let _ = prctl::set_dumpable(false);
-            kernel::close_all_and_end(|| reap(child))
+            kernel::close_others_and_end(None::<OwnedFd>, |_| reap(child))
         }
         ForkResult::Child => {
             let own_group = setpgid(Pid::from_raw(0), Pid::from_raw(0));

@@ -16,7 +16,7 @@ use crate::child::{self, Start};
 use crate::container::Container;
 use crate::kernel::{self, Cloned};
 use crate::message::{AS_ROOT, Attempt, Failure, complain, warn};
-use crate::network;
+use crate::network::{self, Settler};
 use crate::options::Run;
 use crate::state::{Process, State, Store};
 use crate::supervisor::{self, Signals};
@@ -36,7 +36,9 @@ pub(crate) fn run(options: &Run, root: &Path) -> Result<u8> {
     let mut state = register(&store, &container)?;
     trace.did("write down what there will be to undo");
     let outcome = start_and_supervise(&container, &store, &mut state, trace);
-    clean_up(&store, &mut state, outcome.as_ref().ok().copied());
+    if let Some(settler) = clean_up(&store, &mut state, outcome.as_ref().ok().copied()) {
+        settler.start()?;
+    }
     outcome
 }
 
@@ -85,7 +87,7 @@ fn start_and_supervise(
     drop(theirs);
     trace.did("clone a process into new namespaces");
     // The new process mounts while this one connects.
-    let connected = connect(state, pid, store.root()).and_then(|()| ours.send(&Message::Go));
+    let connected = connect(state, pid).and_then(|()| ours.send(&Message::Go));
     if let Err(error) = connected {
         return Err(give_up(&ours, &pidfd, error));
     }
@@ -109,13 +111,13 @@ fn namespaces(network: network::Mode) -> CloneFlags {
     }
 }
 
-fn connect(state: &State, pid: Pid, root: &Path) -> Result<()> {
+fn connect(state: &State, pid: Pid) -> Result<()> {
     if state.network.mode == network::Mode::Host {
         return Ok(());
     }
     let path = format!("/proc/{pid}/ns/net");
     let namespace = File::open(&path).or_cannot(format_args!("open {path}"), "Mount /proc")?;
-    let warnings = network::attach(&state.network, namespace.as_fd(), root)?;
+    let warnings = network::attach(&state.network, namespace.as_fd())?;
     warnings.iter().for_each(|warning| warn(warning));
     Ok(())
 }
@@ -151,15 +153,16 @@ fn wait_for_command(child: &Channel, program: &CStr, trace: &mut Trace) -> Resul
 }
 
 /// Undoes what was done, goes on past failures and tells them all. A container that is kept is
-/// kept if its command ran.
-fn clean_up(store: &Store, state: &mut State, status: Option<u8>) {
+/// kept if its command ran. What is the same for all containers may be left to a settler.
+fn clean_up(store: &Store, state: &mut State, status: Option<u8>) -> Option<Settler> {
     if status.is_some() && state.cgroup.out_of_memory() > 0 {
         warn(
             "the kernel killed a process of the container: it reached its limit of memory. Raise it with --memory",
         );
     }
     let mut errors = state.cgroup.remove();
-    errors.extend(network::detach(&state.network, store.root()));
+    let (disconnected, settler) = network::detach(&state.network, store.root());
+    errors.extend(disconnected);
     if !errors.is_empty() {
         errors.push(anyhow!("cannot clean up after {}. Finish it with: final prune", state.name));
     } else if state.remove || status.is_none() {
@@ -169,4 +172,5 @@ fn clean_up(store: &Store, state: &mut State, status: Option<u8>) {
         errors.extend(store.save(state).err());
     }
     errors.iter().for_each(|error| complain(&format!("{error:#}")));
+    settler
 }

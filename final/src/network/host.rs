@@ -105,8 +105,8 @@ fn sysctl(name: &str) -> PathBuf {
     Path::new("/proc/sys").join(name.replace('.', "/"))
 }
 
-/// Puts everything back, if no container is left: some 40 ms, in which the kernel waits for the
-/// last who might look at what goes.
+/// Puts everything back, if no container is left. The kernel waits for the last who might look at
+/// what goes: some 40 ms, or 100.
 pub(super) fn restore(state: &State) -> Vec<Error> {
     let mut errors = Vec::new();
     let changes = match state.records() {
