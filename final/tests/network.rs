@@ -48,7 +48,7 @@ fn the_last_container_puts_the_host_back() {
     let before = network(&machine);
     let first = start(&machine, &machine.root(), "first");
     machine.run("run --rm -p 8080:80 host true").assert(0, "");
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(2500));
     // Not as long as there is one.
     let during = network(&machine);
     assert!(during.contains("mydocker0:\n") && during.contains("table ip mydocker"), "{during}");
@@ -69,7 +69,7 @@ fn nobody_waits_for_the_one_who_puts_the_host_back() {
     words.extend(line);
     let start = Instant::now();
     end(machine.start(&words), "").assert(0, "done\ndone");
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(1900), "{:?}", start.elapsed());
     let settlers = machine.cage.processes();
     assert_eq!(settlers.len(), 1, "{settlers:?}");
     assert!(until(PATIENCE, || network(&machine) == before), "{}", network(&machine));
@@ -81,12 +81,12 @@ fn a_start_while_the_host_is_put_back_finds_a_network() {
         return;
     };
     let before = network(&machine);
-    // The host is put back a second after each: these come just before, meanwhile and after.
-    for round in 0..12 {
+    // The host is put back two seconds after each: these come just before, meanwhile and after.
+    for round in 0..8 {
         machine
             .shell("run --rm host", "ping -qc1 -W2 10.20.30.1 >/dev/null && echo reached")
             .assert(0, "reached");
-        std::thread::sleep(Duration::from_millis(940 + 15 * round));
+        std::thread::sleep(Duration::from_millis(1950 + 15 * round));
     }
     assert!(until(PATIENCE, || network(&machine) == before), "{}", network(&machine));
     machine.assert_clean();

@@ -105,8 +105,7 @@ fn sysctl(name: &str) -> PathBuf {
     Path::new("/proc/sys").join(name.replace('.', "/"))
 }
 
-/// Puts everything back, if no container is left. The kernel waits for the last who might look at
-/// what goes: some 40 ms, or 100.
+/// Puts everything back, if no container is left.
 pub(super) fn restore(state: &State) -> Vec<Error> {
     let mut errors = Vec::new();
     let changes = match state.records() {
@@ -119,14 +118,19 @@ pub(super) fn restore(state: &State) -> Vec<Error> {
         Vec::new()
     });
     for (name, before) in changes {
-        let undone = match name.as_str() {
-            MADE_BRIDGE => link::open().and_then(|mut socket| link::remove_bridge(&mut socket)),
-            MADE_TABLE => nat::remove(),
-            _ => put_back(&name, &before),
-        };
-        note(&mut errors, undone.and_then(|()| state.forget(name)));
+        note(&mut errors, undo(state, &name, &before));
     }
     errors
+}
+
+/// Puts one change back and forgets it.
+pub(super) fn undo(state: &State, name: &str, before: &str) -> Result<()> {
+    match name {
+        MADE_BRIDGE => link::open().and_then(|mut socket| link::remove_bridge(&mut socket)),
+        MADE_TABLE => nat::remove(),
+        _ => put_back(name, before),
+    }?;
+    state.forget(name)
 }
 
 fn put_back(name: &str, before: &str) -> Result<()> {

@@ -5,11 +5,12 @@
 //! container after another should not pay for the bridge each time, which takes 2 ms to make. So the
 //! supervisor of the last container forks a process that is in nobody's way: it holds no descriptor
 //! of the caller's, has left the session, and waits until nobody has come or gone for [`LINGER`].
-//! Then it looks again, under the lock that every start and end takes, and puts back what was
-//! written down. A start that comes meanwhile waits for the lock, finds nothing and makes it anew.
+//! Then it puts back what was written down, one change at a time, each under the lock that every
+//! start and end takes. A start that comes meanwhile waits for one change at most and makes it anew;
+//! the rest stays.
 //!
-//! There is one such process at most; with another container it ends, since that one's supervisor
-//! will see to it. If it is killed, the next last container or `prune` does its work.
+//! There is one such process at most. It ends when it finds a container, whose supervisor will see
+//! to it in its turn. If it is killed, the next last container or `prune` does its work.
 
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,7 +26,10 @@ use super::{failed, host};
 use crate::kernel;
 
 /// How long the host stays as it is after the last container.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Who waits for the lock gets it in this time.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Somebody who has taken it on to put the host back.
 #[derive(Debug)]
@@ -59,7 +63,7 @@ impl Settler {
                 mem::forget(self);
                 Ok(())
             }
-            // Signals stay blocked: this takes a second, and no half of it is of any use.
+            // Signals stay blocked: this takes seconds, and no half of it is of any use.
             ForkResult::Child => kernel::close_others_and_end(Some(self), |settler| {
                 let _ = (setsid(), chdir("/"), prctl::set_name(c"final-settle"));
                 let settled = settler.map_or(Ok(()), Self::wait_and_settle);
@@ -70,6 +74,7 @@ impl Settler {
 
     /// What fails stays written down, for `prune`.
     fn wait_and_settle(self) -> Result<()> {
+        let mut begun = false;
         loop {
             let state = State::lock()?;
             if !state.records()?.is_empty() {
@@ -77,10 +82,14 @@ impl Settler {
                 drop(self);
                 return Ok(());
             }
-            let rest = LINGER.saturating_sub(state.idle());
-            if rest.is_zero() {
-                put_back(&state);
-                return Ok(());
+            let mut rest = LINGER.saturating_sub(state.idle());
+            if begun || rest.is_zero() {
+                let Some((name, before)) = state.changes()?.pop() else {
+                    state.tidy();
+                    return Ok(());
+                };
+                host::undo(&state, &name, &before)?;
+                (begun, rest) = (true, PAUSE);
             }
             drop(state);
             sleep(rest);
@@ -98,13 +107,11 @@ impl AsFd for Settler {
 /// nf_tables, the bridge if it was made here. Goes on past failures, and answers all of them.
 pub fn settle() -> Vec<Error> {
     match State::lock() {
-        Ok(state) => put_back(&state),
+        Ok(state) => {
+            let errors = host::restore(&state);
+            state.tidy();
+            errors
+        }
         Err(error) => vec![error],
     }
-}
-
-fn put_back(state: &State) -> Vec<Error> {
-    let errors = host::restore(state);
-    state.tidy();
-    errors
 }

@@ -99,7 +99,7 @@ impl Machine {
         assert!(left.is_empty(), "{left:?}");
         assert_eq!(self.cage.cgroups(), Vec::<PathBuf>::new());
         assert_eq!(self.cage.mounts().unwrap().len(), self.mounts);
-        // The one who puts the host's network back takes a second.
+        // The one who puts the host's network back takes two seconds.
         let ended = until(PATIENCE, || self.cage.processes().is_empty());
         assert!(ended, "{:?}", self.cage.processes());
     }
