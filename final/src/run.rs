@@ -14,7 +14,7 @@ use crate::cgroup::Cgroup;
 use crate::channel::{Channel, Message};
 use crate::child::{self, Start};
 use crate::container::Container;
-use crate::kernel::{self, Cloned};
+use crate::kernel::{self, Cloned, SignalNumber};
 use crate::message::{AS_ROOT, Attempt, Failure, complain, warn};
 use crate::network::{self, Settler};
 use crate::options::Run;
@@ -124,7 +124,7 @@ fn connect(state: &State, pid: Pid) -> Result<()> {
 
 /// Ends a start. If the new process had failed before, that is the reason.
 fn give_up(child: &Channel, pidfd: &OwnedFd, error: anyhow::Error) -> anyhow::Error {
-    let _ = kernel::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL);
+    let _ = kernel::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL as SignalNumber);
     match wait_for_command(child, c"", &mut Trace::new(false)) {
         Err(reason) if reason.is::<Failure>() => reason,
         _ => error,
