@@ -255,6 +255,22 @@ pub(crate) fn attach(mount: BorrowedFd, target: BorrowedFd) -> nix::Result<()> {
     Errno::result(moved).map(drop)
 }
 
+/// Reads an option of a socket into a buffer, which also holds the question (getsockopt(2)).
+pub(crate) fn socket_option(
+    socket: impl AsFd,
+    level: c_int,
+    name: c_int,
+    buffer: &mut [u8],
+) -> nix::Result<()> {
+    let mut length = buffer.len().try_into().map_err(|_| Errno::EINVAL)?;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads and writes no more than `length` bytes of the buffer.
+    let read = unsafe {
+        libc::getsockopt(socket, level, name, buffer.as_mut_ptr().cast(), &raw mut length)
+    };
+    Errno::result(read).map(drop)
+}
+
 /// The size of the terminal (ioctl_tty(2)).
 pub(crate) fn window_size(terminal: impl AsFd) -> nix::Result<Winsize> {
     let mut size = Winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };

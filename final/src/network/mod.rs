@@ -7,6 +7,7 @@
 //! last container has gone, and [`prune`] undoes what killed runs left.
 
 mod addresses;
+mod firewall;
 mod host;
 mod link;
 mod nat;

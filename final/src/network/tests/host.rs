@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
 
@@ -175,5 +176,66 @@ fn without_a_bridge_there_is_only_lo() {
         let host = Plan { mode: Mode::Host, ..Plan::default() };
         stage.start("open", &host).end(stage);
         assert!(settle().is_empty());
+    });
+}
+
+#[test]
+fn a_firewall_that_drops_what_is_forwarded_is_named_once() {
+    Stage::play("a_firewall_that_drops_what_is_forwarded_is_named_once", |stage| {
+        let warnings = |name: &str| {
+            let attachment = intent(&Plan::default(), name, stage.root).unwrap();
+            let namespace = Namespace::new();
+            let warnings = attach(&attachment, namespace.as_fd()).unwrap().concat();
+            let reached = namespace.run(|| {
+                Command::new("ping").args(["-qc1", "-W1", "192.0.2.2"]).output().unwrap().status
+            });
+            // What it says is so.
+            let expected = warnings.is_empty() && name != "second";
+            assert_eq!(reached.success(), expected, "{name}: {warnings}");
+            (attachment, warnings)
+        };
+        let nft = "nft 'add table inet guard; add chain inet guard route { type filter hook forward priority 0; policy drop; }'";
+        let docker = "-P FORWARD DROP; iptables -N DOCKER-USER; iptables -I FORWARD -j DOCKER-USER";
+        let walls = [
+            (
+                nft.to_owned(),
+                "nft insert rule inet guard route iifname mydocker0 accept;",
+                "nft delete table inet guard",
+            ),
+            (
+                "iptables -P FORWARD DROP".into(),
+                "iptables -I FORWARD -i mydocker0 -j ACCEPT;",
+                "nft delete table ip filter",
+            ),
+            (
+                format!("iptables {docker}"),
+                "iptables -I DOCKER-USER -i mydocker0 -j ACCEPT;",
+                "nft delete table ip filter",
+            ),
+            (
+                "iptables-legacy -P FORWARD DROP".into(),
+                "iptables-legacy -I FORWARD -i mydocker0 -j ACCEPT;",
+                "iptables-legacy -F; iptables-legacy -P FORWARD ACCEPT",
+            ),
+        ];
+        for (build, cure, tear_down) in walls {
+            output(&build);
+            let (first, told) = warnings("first");
+            assert!(told.contains(cure), "{told}");
+            let (second, silence) = warnings("second");
+            assert_eq!(silence, "");
+            let (_, cure) = told.split_once("Let it pass: ").unwrap();
+            output(cure);
+            for attachment in [first, second] {
+                assert!(detach(&attachment, stage.root).0.is_empty());
+            }
+            assert!(settle().is_empty());
+            // Who has followed the advice is not told again.
+            let (third, silence) = warnings("third");
+            assert_eq!(silence, "");
+            assert!(detach(&third, stage.root).0.is_empty());
+            assert!(settle().is_empty());
+            output(tear_down);
+        }
     });
 }
