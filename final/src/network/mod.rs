@@ -10,6 +10,7 @@ mod addresses;
 mod firewall;
 mod host;
 mod link;
+pub(crate) mod namespace;
 mod nat;
 mod netlink;
 mod nftables;
