@@ -1,11 +1,8 @@
 //! Every option of `final run`, seen from inside of the container.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 
-mod common;
-
-use common::{end, machine};
+use crate::machine::{end, machine};
 
 const RUN: &str = "run --rm --network none";
 

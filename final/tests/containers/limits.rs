@@ -1,11 +1,8 @@
 //! Limits hold, and say so.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::thread;
 
-mod common;
-
-use common::machine;
+use crate::machine::{end, machine};
 
 const RUN: &str = "run --rm --network none";
 
@@ -82,8 +79,7 @@ fn a_name_is_taken_once() {
     let Some(machine) = machine("a_name_is_taken_once") else { return };
     let line = machine.line(&format!("{RUN} --name same host sleep 1"));
     let ended: Vec<_> = thread::scope(|scope| {
-        let runs: Vec<_> =
-            (0..6).map(|_| scope.spawn(|| common::end(machine.start(&line), ""))).collect();
+        let runs: Vec<_> = (0..6).map(|_| scope.spawn(|| end(machine.start(&line), ""))).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     assert_eq!(ended.iter().filter(|ended| ended.status == 0).count(), 1, "{ended:?}");

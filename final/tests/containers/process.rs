@@ -1,5 +1,4 @@
 //! What becomes of the command: exit statuses, signals, streams, terminals.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,12 +10,9 @@ use nix::unistd::Pid;
 use workshop::pty::Terminal;
 use workshop::wait::until;
 
-mod common;
-
-use common::{Machine, end, machine, wait_for};
+use crate::machine::{Ended, Machine, PATIENCE, end, machine, wait_for};
 
 const RUN: &str = "run --rm --network none";
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]
 fn the_exit_status_is_the_commands() {
@@ -116,7 +112,7 @@ fn signalled(
     script: &str,
     file: &str,
     signals: &[Signal],
-) -> common::Ended {
+) -> Ended {
     let mut line = machine.line(&format!("{RUN} {words} -v @/:/x host sh -c"));
     line.push(script.into());
     let process = machine.start(&line);
