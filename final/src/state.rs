@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
 use crate::message::{AS_ROOT, Attempt};
-use crate::network::Attachment;
+use crate::network::{self, Attachment};
 use crate::parse::Name;
 
 /// A process, not to be mistaken for a later one with the same pid.
@@ -105,7 +105,11 @@ impl Store {
             ),
             made => made.or_cannot(format_args!("create {}", folder.display()), AS_ROOT)?,
         }
-        let added = describe().and_then(|state| self.save(&state).map(|()| state));
+        let added = describe().and_then(|state| {
+            // An address that nothing tells of any more would be lost until the next `prune`.
+            self.save(&state).inspect_err(|_| drop(network::detach(&state.network, &self.root)))?;
+            Ok(state)
+        });
         if added.is_err() {
             let _ = fs::remove_dir_all(&folder);
         }
