@@ -96,3 +96,35 @@ fn a_reboot_and_a_damaged_state_are_cleaned_up() {
     machine.run("prune").assert(0, "");
     assert!(!empty.exists());
 }
+
+#[test]
+fn two_that_remove_one_container_do_not_fail_each_other() {
+    let Some(machine) = machine("two_that_remove_one_container_do_not_fail_each_other") else {
+        return;
+    };
+    for _ in 0..rounds(10) {
+        machine.run("run --name twice --network none host true").assert(0, "");
+        let lines = [machine.line("rm twice"), machine.line("rm twice"), machine.line("prune")];
+        let processes = lines.map(|line| machine.start(&line));
+        let [first, second, pruned] = processes.map(|process| end(process, ""));
+        pruned.assert(0, "");
+        let (done, late) = if first.status == 0 { (first, second) } else { (second, first) };
+        done.assert(0, "");
+        late.assert_error(1, "there is no container of that name");
+        machine.assert_clean();
+    }
+}
+
+#[test]
+fn what_a_killed_run_leaves_can_be_removed_by_name() {
+    let Some(machine) = machine("what_a_killed_run_leaves_can_be_removed_by_name") else { return };
+    let script = "touch /x/up; sleep 60";
+    let words = "run --name killed -v @/:/x --network none host";
+    let mut process = machine.start(&machine.script(words, script));
+    wait_for(&machine.path("up"));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    machine.run("rm killed").assert(0, "");
+    assert!(until(PATIENCE, || machine.cage.processes().is_empty()));
+    machine.assert_clean();
+}

@@ -172,7 +172,7 @@ fn chroot_does_not_lead_out() {
 fn names_that_are_paths_or_options_are_refused() {
     let Some(machine) = machine("names_that_are_paths_or_options_are_refused") else { return };
     let long = "x".repeat(300);
-    for name in ["../../x", "", "-rf", "a/b", "a b", ".", &long] {
+    for name in ["../../x", "", "-rf", "a/b", "a b", "a\nb", ".", &long] {
         let mut line = machine.line("run --rm --network none");
         line.push(format!("--name={name}").into());
         line.extend(["host", "true"].map(Into::into));
@@ -208,4 +208,22 @@ fn layers_may_have_any_name_and_be_many() {
     line.push(odd.into());
     line.extend(["echo", "works"].map(Into::into));
     end(machine.start(&line), "").assert(0, "works");
+}
+
+#[test]
+fn set_user_id_works_unless_it_is_forbidden() {
+    let Some(machine) = machine("set_user_id_works_unless_it_is_forbidden") else { return };
+    image(&machine, |layer| {
+        let program = layer.join("sid");
+        fs::copy(workshop::testing::rootfs().unwrap().join("bin/id"), &program).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    });
+    let run = |words: &str| machine.run(&format!("{RUN} -u nobody {words} evil /sid -u"));
+    run("").assert(0, "0");
+    run("--security-opt no-new-privileges").assert(0, "65534");
+    // On the host it is out of reach of anyone but root: so is all that containers write.
+    for folder in ["containers", "layers", "mnt"] {
+        let mode = fs::metadata(machine.root().join(folder)).unwrap().permissions().mode();
+        assert!(folder == "layers" || mode & 0o077 == 0, "{folder}: {mode:o}");
+    }
 }

@@ -1,8 +1,14 @@
 //! Limits hold, and say so.
 
-use std::thread;
+use std::ffi::OsString;
+use std::fs;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
-use crate::machine::{end, machine};
+use workshop::kernel;
+use workshop::wait::until;
+
+use crate::machine::{Machine, PATIENCE, end, machine};
 
 const RUN: &str = "run --rm --network none";
 
@@ -28,18 +34,80 @@ fn what_is_written_to_the_root_counts_as_memory() {
 #[test]
 fn half_a_processor_is_half_a_processor() {
     let Some(machine) = machine("half_a_processor_is_half_a_processor") else { return };
-    // Two shells that do nothing but count, for two seconds: their time on the processors, in
-    // hundredths of a second, and how often the kernel held them back.
+    // Two that do nothing but count: one alone may have to wait for others on this machine.
     let script = "count() { while :; do i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done; done; }; \
-                  count & count & sleep 2; cat /proc/[0-9]*/stat | awk '{t += $14 + $15} END {print t}'; \
-                  cat /sys/fs/cgroup/cpu/cpu.stat /sys/fs/cgroup/cpu.stat 2>/dev/null | \
-                  sed -n 's/nr_throttled //p'";
-    let ended = machine.shell(&format!("{RUN} --cpus 0.5 host"), script);
-    let numbers: Vec<f64> = ended.stdout.lines().map(|line| line.parse().unwrap()).collect();
-    let [ticks, throttled] = numbers[..] else { panic!("{ended:?}") };
-    let share = ticks / 200.0;
-    // On a busy machine it may be less, but only on an idle one is that a fault.
-    assert!(share < 0.5 * 1.15 && throttled > 0.0, "{share} {throttled}");
+                  count & count & read x; cat /sys/fs/cgroup/cpu*/cpu.stat /sys/fs/cgroup/cpu.stat \
+                  2>/dev/null | sed -n 's/nr_throttled //p'";
+    let mut shares = Vec::new();
+    for _ in 0..3 {
+        let line = machine.script(&format!("{RUN} -i --cpus 0.5 host"), script);
+        let process = machine.start(&line);
+        let began = || ticks(&machine) > 10;
+        assert!(until(PATIENCE, began));
+        let (begin, before) = (Instant::now(), ticks(&machine));
+        sleep(Duration::from_secs(2));
+        let (used, time) = (ticks(&machine) - before, begin.elapsed());
+        let ended = end(process, "enough\n");
+        let throttled: u32 = ended.stdout.trim().parse().unwrap();
+        assert!(ended.status == 0 && throttled > 5, "{ended:?}");
+        // In hundredths of a second.
+        let share = f64::from(used) / 100.0 / time.as_secs_f64();
+        assert!(share < 0.5 * 1.15, "{share}");
+        shares.push(share);
+        // On a machine with much else to do it may be less, but not always.
+        if share > 0.5 * 0.85 {
+            return;
+        }
+    }
+    panic!("{shares:?}");
+}
+
+/// How long everything on the machine has run, in clock ticks (proc_pid_stat(5)).
+fn ticks(machine: &Machine) -> u32 {
+    let stats = machine.cage.processes().into_iter().map(|pid| kernel::read(pid, "stat"));
+    let ticks = stats.flatten().map(|stat| {
+        let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
+        fields.map(|field| field.parse::<u32>().unwrap()).sum::<u32>()
+    });
+    ticks.sum()
+}
+
+#[test]
+fn the_kernel_gets_the_numbers() {
+    let Some(machine) = machine("the_kernel_gets_the_numbers") else { return };
+    let script = "cd /sys/fs/cgroup; for file in memory.max memory/memory.limit_in_bytes cpu.max \
+                  cpu*/cpu.cfs_quota_us cpu.weight cpu*/cpu.shares pids.max pids/pids.max; do \
+                  [ ! -e $file ] || cat $file; done";
+    let words = "-m 1.5g --cpus 0.25 --cpu-shares 512 --pids-limit 33";
+    let ended = machine.shell(&format!("{RUN} {words} host"), script);
+    let v2 = machine.cage.leaf().join("cgroup.type").exists();
+    let [quota, shares] = if v2 { ["25000 100000", "20"] } else { ["25000", "512"] };
+    ended.assert(0, &format!("{}\n{quota}\n{shares}\n33", 3_u64 << 29));
+    // More than there is is no fault, as no limit is none.
+    let ended = machine.shell(&format!("{RUN} --cpus 64 --pids-limit -1 host"), script);
+    assert!(ended.stdout.starts_with("6400000"), "{ended:?}");
+    assert!(ended.stdout.ends_with("max\n"), "{ended:?}");
+    machine.assert_clean();
+}
+
+#[test]
+fn without_the_cgroups_it_is_said_which_one_is_missing() {
+    let Some(machine) = machine("without_the_cgroups_it_is_said_which_one_is_missing") else {
+        return;
+    };
+    let tree = "tree=/sys/fs/cgroup/memory; [ -e $tree ] || tree=/sys/fs/cgroup";
+    let run = |change: &str| {
+        let script = format!("{tree}; mount --make-rprivate /; {change} && exec \"$@\"");
+        let mut line = ["unshare", "-m", "sh", "-c", &script, "sh"].map(OsString::from).to_vec();
+        line.extend(machine.line(&format!("{RUN} -m 64m host true")));
+        let ended = end(machine.start(&line), "");
+        machine.assert_clean();
+        ended
+    };
+    // Below the machine's own /sys lies that of the real one.
+    run("umount -l /sys && umount -l $tree").assert_error(125, "that shows our cgroup");
+    run("mount -o remount,bind,ro $tree").assert_error(125, "Read-only file system");
+    run("true").assert(0, "");
 }
 
 #[test]
@@ -54,6 +122,18 @@ fn processes_end_at_the_limit() {
 }
 
 #[test]
+fn zombies_count_as_processes() {
+    let Some(machine) = machine("zombies_count_as_processes") else { return };
+    // Their parents are gone, and process 1 is a program that looks after nobody.
+    let script =
+        "(i=0; while [ $i -lt 200 ]; do (true &); i=$((i+1)); done) 2>/x/said & exec sleep 1";
+    machine.shell(&format!("{RUN} --pids-limit 30 -v @/:/x host"), script).assert(0, "");
+    let said = fs::read_to_string(machine.path("said")).unwrap();
+    assert!(said.contains("fork"), "{said}");
+    machine.assert_clean();
+}
+
+#[test]
 fn a_container_sees_its_own_cgroup_only() {
     let Some(machine) = machine("a_container_sees_its_own_cgroup_only") else { return };
     let script = "grep -E 'pids|memory|^0' /proc/self/cgroup | cut -d: -f3 | sort -u; \
@@ -64,7 +144,7 @@ fn a_container_sees_its_own_cgroup_only() {
 #[test]
 fn amounts_that_make_no_sense_are_refused() {
     let Some(machine) = machine("amounts_that_make_no_sense_are_refused") else { return };
-    let words = "-m=0 -m=-1 -m=1x -m=99999999999g -m=1m --cpus=0 --cpus=-1 --cpus=x --cpu-shares=0 \
+    let words = "-m=0 -m=-1 -m=1x -m=99999999999g -m=18446744073709551616 -m= -m=1..5g -m=1m --cpus=0 --cpus=-1 --cpus=x --cpu-shares=0 \
                  --pids-limit=-5 --pids-limit=x -p=0:1 -p=70000:1 -p=1 --ip=1 --network=moon";
     for word in words.split_whitespace() {
         let ended = machine.run(&format!("run --rm {word} host true"));

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use make_rootfs::mountinfo;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use workshop::cage::Cage;
 use workshop::testing;
@@ -121,6 +123,12 @@ impl Machine {
         let ended = end(self.start(&["sh", "-ec", script].map(OsString::from)), "");
         assert_eq!(ended.status, 0, "{script}: {ended:?}");
         ended.stdout
+    }
+
+    /// Asks a container with an init to end, and waits until it has.
+    pub(crate) fn stop(&self, process: Child) {
+        kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).unwrap();
+        assert_eq!(end(process, "").status, 143);
     }
 
     /// Interfaces, nft rules and settings of the machine's network.

@@ -4,8 +4,12 @@
 
 mod crash;
 mod hostile;
+mod inside;
 mod limits;
 mod machine;
+mod many;
+mod network;
 mod options;
 mod process;
 mod second_kernel;
+mod storage;

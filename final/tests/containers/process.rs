@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 use workshop::pty::Terminal;
 use workshop::wait::until;
 
-use crate::machine::{Ended, Machine, PATIENCE, end, machine, wait_for};
+use crate::inside::play;
+use crate::machine::{Ended, Machine, PATIENCE, binary, end, machine, rounds, wait_for};
 
 const RUN: &str = "run --rm --network none";
 
@@ -39,9 +40,14 @@ fn programs_that_cannot_start() {
     write("bin/lost", b"#!/no/interpreter\n");
     write("bin/none", b"echo no interpreter is named\n");
     write("bin/alien", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xff\xff");
+    let mut lost_loader = fs::read(binary()).unwrap();
+    let at = lost_loader.windows(9).position(|bytes| bytes == b"/ld-linux").unwrap();
+    lost_loader[at + 1..at + 3].copy_from_slice(b"no");
+    write("bin/adrift", &lost_loader);
     write("bin/fine", b"#!/bin/sh\necho fine \"$@\"\n");
     let run = |words: &str| machine.run(&format!("{RUN} -v @/bin:/x host /x/{words}"));
     run("lost").assert_error(127, "interpreter");
+    run("adrift").assert_error(127, "interpreter");
     run("none").assert_error(126, "format");
     run("alien").assert_error(126, "format");
     run("fine -x").assert(0, "fine -x");
@@ -204,8 +210,109 @@ fn much_output_arrives_whole() {
 }
 
 #[test]
-fn two_thousand_orphans_leave_no_zombies() {
-    let Some(machine) = machine("two_thousand_orphans_leave_no_zombies") else { return };
-    let script = "i=0; while [ $i -lt 2000 ]; do (true &); i=$((i+1)); done; sleep 0.2; ps -e -o stat= | grep -c Z; true";
-    machine.shell(&format!("{RUN} --init --pids-limit 100 host"), script).assert(0, "0");
+fn ten_thousand_orphans_leave_no_zombies() {
+    let Some(machine) = machine("ten_thousand_orphans_leave_no_zombies") else { return };
+    let script = format!(
+        "i=0; while [ $i -lt {} ]; do (: &); i=$((i+1)); done; sleep 0.3; ps -e -o stat= | grep -c Z; true",
+        rounds(10_000)
+    );
+    machine.shell(&format!("{RUN} --init --pids-limit 100 host"), &script).assert(0, "0");
+}
+
+#[test]
+fn a_reader_that_does_not_read_keeps_nobody_from_ending() {
+    let Some(machine) = machine("a_reader_that_does_not_read_keeps_nobody_from_ending") else {
+        return;
+    };
+    for options in ["", "-t"] {
+        // A pipe that is full stops the writer; the signal reaches it all the same.
+        let process =
+            machine.start(&machine.line(&format!("{RUN} --init {options} host seq 1000000000")));
+        let waits = || machine.cage.processes().len() == 3;
+        assert!(until(PATIENCE, waits));
+        std::thread::sleep(Duration::from_millis(200));
+        kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let alone = || machine.cage.processes().len() <= 1;
+        assert!(until(PATIENCE, alone), "{options}: {:?}", machine.cage.processes());
+        let ended = end(process, "");
+        assert_eq!((ended.status, ended.stderr.as_str()), (143, ""), "{options}");
+        assert!(ended.stdout.len() > 60_000, "{options}: {}", ended.stdout.len());
+    }
+    machine.assert_clean();
+}
+
+#[test]
+fn a_terminal_that_changes_its_size_tells_the_command() {
+    let Some(machine) = machine("a_terminal_that_changes_its_size_tells_the_command") else {
+        return;
+    };
+    let script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done";
+    let mut words: Vec<OsString> =
+        ["sh", "-c", "tty > tty; exec \"$@\"", "-"].map(OsString::from).into();
+    words.extend(machine.script(&format!("{RUN} -it host"), script));
+    let mut terminal = Terminal::start(&machine.cage, &words, |_| {}).unwrap();
+    terminal.wait_for("ready\n", PATIENCE).unwrap();
+    machine.host("stty -F $(cat tty) rows 40 columns 132");
+    terminal.wait_for("40 132\n", PATIENCE).unwrap();
+    machine.host("stty -F $(cat tty) rows 10 columns 20");
+    terminal.wait_for("10 20\n", PATIENCE).unwrap();
+    for _ in 0..3 {
+        kill(Pid::from_raw(terminal.process.id().cast_signed()), Signal::SIGTERM).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(terminal.end(PATIENCE).unwrap(), 137);
+    machine.assert_clean();
+}
+
+#[test]
+fn nobody_types_on_our_terminal_from_inside() {
+    let Some(machine) = machine("nobody_types_on_our_terminal_from_inside") else { return };
+    // Stdin is our own terminal.
+    let mut words: Vec<OsString> =
+        ["sh", "-c", "\"$@\"; echo ended; read x; echo \"read $x\"", "-"]
+            .map(OsString::from)
+            .into();
+    words.extend(machine.line(&play("type", &format!("{RUN} -i"))));
+    let mut terminal = Terminal::start(&machine.cage, &words, |_| {}).unwrap();
+    let shown = terminal.wait_for("ended\n", PATIENCE).unwrap();
+    assert!(shown.contains("typed: Err(E"), "{shown}");
+    terminal.press("nothing\r").unwrap();
+    terminal.wait_for("read nothing\n", PATIENCE).unwrap();
+    assert_eq!(terminal.end(PATIENCE).unwrap(), 0);
+    // On a terminal of its own it may.
+    let ended = machine.run(&play("type", &format!("{RUN} -t")));
+    assert!(ended.stdout.contains("typed: "), "{ended:?}");
+    machine.assert_clean();
+}
+
+#[test]
+fn ctrl_c_during_the_start_ends_it_and_leaves_nothing() {
+    let Some(machine) = machine("ctrl_c_during_the_start_ends_it_and_leaves_nothing") else {
+        return;
+    };
+    let before = machine.network();
+    for round in 0..rounds(60) {
+        let process = machine.start(&machine.line("run --rm --init --name c host sleep 60"));
+        std::thread::sleep(Duration::from_micros(u64::from(round) * 250));
+        kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGINT).unwrap();
+        let ended = end(process, "");
+        assert_eq!((ended.status, ended.stdout.as_str()), (130, ""), "round {round}: {ended:?}");
+        machine.assert_clean();
+    }
+    machine.run("prune").assert(0, "");
+    machine.assert_network(&before);
+}
+
+#[test]
+fn an_error_is_one_red_line() {
+    let Some(machine) = machine("an_error_is_one_red_line") else { return };
+    let line = machine.line(&format!("{RUN} host no\\nthing"));
+    let mut terminal = Terminal::start(&machine.cage, &line, |command| {
+        command.env_remove("NO_COLOR").env("TERM", "xterm");
+    })
+    .unwrap();
+    assert_eq!(terminal.end(PATIENCE).unwrap(), 127);
+    let shown = terminal.wait_for("PATH", PATIENCE).unwrap();
+    assert!(shown.starts_with("\x1b[1;31merror:\x1b[0m cannot run "), "{shown:?}");
+    assert_eq!(terminal.text().lines().count(), 1);
 }
