@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use workshop::kernel;
@@ -38,7 +38,8 @@ fn half_a_processor_is_half_a_processor() {
     let script = "count() { while :; do i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done; done; }; \
                   count & count & read x; cat /sys/fs/cgroup/cpu*/cpu.stat /sys/fs/cgroup/cpu.stat \
                   2>/dev/null | sed -n 's/nr_throttled //p'";
-    let mut shares = Vec::new();
+    machine.go_first();
+    let mut seen = Vec::new();
     for _ in 0..3 {
         let line = machine.script(&format!("{RUN} -i --cpus 0.5 host"), script);
         let process = machine.start(&line);
@@ -49,17 +50,17 @@ fn half_a_processor_is_half_a_processor() {
         let (used, time) = (ticks(&machine) - before, begin.elapsed());
         let ended = end(process, "enough\n");
         let throttled: u32 = ended.stdout.trim().parse().unwrap();
-        assert!(ended.status == 0 && throttled > 5, "{ended:?}");
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""));
         // In hundredths of a second.
         let share = f64::from(used) / 100.0 / time.as_secs_f64();
         assert!(share < 0.5 * 1.15, "{share}");
-        shares.push(share);
         // On a machine with much else to do it may be less, but not always.
-        if share > 0.5 * 0.85 {
+        if share > 0.5 * 0.85 && throttled > 5 {
             return;
         }
+        seen.push((share, throttled));
     }
-    panic!("{shares:?}");
+    panic!("{seen:?}");
 }
 
 /// How long everything on the machine has run, in clock ticks (proc_pid_stat(5)).
@@ -157,11 +158,13 @@ fn amounts_that_make_no_sense_are_refused() {
 #[test]
 fn a_name_is_taken_once() {
     let Some(machine) = machine("a_name_is_taken_once") else { return };
-    let line = machine.line(&format!("{RUN} --name same host sleep 1"));
-    let ended: Vec<_> = thread::scope(|scope| {
-        let runs: Vec<_> = (0..6).map(|_| scope.spawn(|| end(machine.start(&line), ""))).collect();
-        runs.into_iter().map(|run| run.join().unwrap()).collect()
-    });
+    let script = "while [ ! -e /x/end ]; do sleep 0.02; done";
+    let line = machine.script(&format!("{RUN} --name same -v @/:/x host"), script);
+    let mut runs: Vec<_> = (0..6).map(|_| machine.start(&line)).collect();
+    let refused = || runs.iter_mut().filter_map(|run| run.try_wait().unwrap()).count() == 5;
+    assert!(until(PATIENCE, refused));
+    machine.write("end", "");
+    let ended: Vec<_> = runs.into_iter().map(|run| end(run, "")).collect();
     assert_eq!(ended.iter().filter(|ended| ended.status == 0).count(), 1, "{ended:?}");
     let others = ended.iter().filter(|ended| ended.status != 0);
     others.for_each(|ended| ended.assert_error(125, "call it same"));

@@ -76,6 +76,15 @@ impl Machine {
         self.path("root")
     }
 
+    /// The states of the containers that go with their end.
+    pub(crate) fn passing(&self) -> Vec<PathBuf> {
+        // The cage has a /run of its own.
+        let folder = format!("/proc/{}/root/run/containers-from-scratch", self.cage.thread);
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.path());
+        files.filter(|it| it.extension().is_some_and(|kind| kind == "json")).collect()
+    }
+
     /// Writes a file into the machine's folder, and makes the folders on the way.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
@@ -125,6 +134,17 @@ impl Machine {
         ended.stdout
     }
 
+    /// Lets the machine go first where processors are scarce.
+    pub(crate) fn go_first(&self) {
+        let cgroup = self.cage.leaf().parent().unwrap().to_path_buf();
+        let files = self.trees.0.iter().map(|tree| (tree.join("cpu.shares"), "262144"));
+        for (file, most) in files.chain([(cgroup.join("cpu.weight"), "10000")]) {
+            if file.exists() {
+                fs::write(file, most).unwrap();
+            }
+        }
+    }
+
     /// Asks a container with an init to end, and waits until it has.
     pub(crate) fn stop(&self, process: Child) {
         kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).unwrap();
@@ -154,10 +174,13 @@ impl Machine {
             let left: Vec<_> = left.map(|entry| entry.path()).collect();
             assert!(left.is_empty(), "{left:?}");
         }
+        assert_eq!(self.passing(), Vec::<PathBuf>::new());
         assert_eq!(self.cage.cgroups(), Vec::<PathBuf>::new());
         assert_eq!(self.trees.cgroups(), Vec::<PathBuf>::new());
         assert_eq!(self.cage.mounts().unwrap().len(), self.mounts);
-        assert!(self.cage.processes().is_empty(), "{:?}", self.cage.processes());
+        // Those that were killed may take a moment to be gone.
+        let gone = until(PATIENCE, || self.cage.processes().is_empty());
+        assert!(gone, "{:?}", self.cage.processes());
     }
 }
 

@@ -173,7 +173,7 @@ fn debug_prints_every_step_in_order() {
     assert!(times.len() > 10 && times.is_sorted(), "{ended:?}");
     // Two processes work side by side, each in its own order.
     let run = ["find the image", "write down", "the cgroup", "clone", "connect", "command runs"];
-    let child = ["join the cgroup", "hostname", "overlay", "dev, proc", "pivot", "drop"];
+    let child = ["join the cgroup", "hostname", "overlay", "mount files", "pivot", "drop"];
     for (who, steps) in [(" run ", &run[..]), (" child ", &child[..])] {
         let mut lines = ended.stderr.lines().filter(|line| line.contains(who));
         for step in steps {
