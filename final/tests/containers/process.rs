@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use workshop::kernel;
 use workshop::pty::Terminal;
 use workshop::wait::until;
 
@@ -230,9 +231,13 @@ fn a_reader_that_does_not_read_keeps_nobody_from_ending() {
         // A pipe that is full stops the writer; the signal reaches it all the same.
         let process =
             machine.start(&machine.line(&format!("{RUN} --init {options} host seq 1000000000")));
-        let waits = || machine.cage.processes().len() == 3;
-        assert!(until(PATIENCE, waits));
-        std::thread::sleep(Duration::from_millis(200));
+        let mut before = 0;
+        let stands_still = || {
+            std::thread::sleep(Duration::from_millis(300));
+            let last = std::mem::replace(&mut before, written(&machine));
+            last > 60_000 && last == before
+        };
+        assert!(until(PATIENCE, stands_still));
         kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).unwrap();
         let alone = || machine.cage.processes().len() <= 1;
         assert!(until(PATIENCE, alone), "{options}: {:?}", machine.cage.processes());
@@ -241,6 +246,14 @@ fn a_reader_that_does_not_read_keeps_nobody_from_ending() {
         assert!(ended.stdout.len() > 60_000, "{options}: {}", ended.stdout.len());
     }
     machine.assert_clean();
+}
+
+/// How much the processes of the machine have written (proc_pid_io(5)).
+fn written(machine: &Machine) -> u64 {
+    let files = machine.cage.processes().into_iter().map(|pid| kernel::read(pid, "io"));
+    let count =
+        |text: String| text.lines().find_map(|it| it.strip_prefix("wchar: ")?.parse::<u64>().ok());
+    files.flatten().filter_map(count).sum()
 }
 
 #[test]
