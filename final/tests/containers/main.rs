@@ -2,6 +2,7 @@
 //! what becomes of the command, and what hostile images, full disks and crashes cannot do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod cgroups;
 mod crash;
 mod hostile;
 mod inside;
@@ -12,4 +13,5 @@ mod network;
 mod options;
 mod process;
 mod second_kernel;
+mod settling;
 mod storage;
