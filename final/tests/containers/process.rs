@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -312,10 +313,12 @@ fn ctrl_c_during_the_start_ends_it_and_leaves_nothing() {
         kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGINT).unwrap();
         let ended = end(process, "");
         assert_eq!((ended.status, ended.stdout.as_str()), (130, ""), "round {round}: {ended:?}");
-        machine.assert_clean();
+        assert_eq!(machine.passing(), Vec::<PathBuf>::new());
+        assert_eq!(machine.cage.cgroups(), Vec::<PathBuf>::new());
     }
     machine.run("prune").assert(0, "");
     machine.assert_network(&before);
+    machine.assert_clean();
 }
 
 #[test]
