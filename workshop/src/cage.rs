@@ -163,10 +163,13 @@ fn make_cgroup(name: &str) -> Result<PathBuf> {
         fs::write(&file, text).with_context(|| format!("cannot write {text} to {}", file.display()))
     };
     fs::create_dir(&cgroup).with_context(|| format!("cannot create {}", cgroup.display()))?;
+    let hand_down = || {
+        // Without these, who limits memory or processors looks for them outside of the cage.
+        let _ = write("cgroup.subtree_control", "+memory +cpu");
+        write("cgroup.subtree_control", "+pids")
+    };
     let filled = write("pids.max", LIMIT)
-        .and_then(
-            |()| if own.version == 2 { write("cgroup.subtree_control", "+pids") } else { Ok(()) },
-        )
+        .and_then(|()| if own.version == 2 { hand_down() } else { Ok(()) })
         .and_then(|()| fs::create_dir(cgroup.join("leaf")).context("cannot create a leaf cgroup"));
     if let Err(error) = filled {
         let _ = fs::remove_dir(&cgroup);

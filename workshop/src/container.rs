@@ -47,6 +47,28 @@ pub struct Running {
 }
 
 impl Subject {
+    /// Where the image `host` of the final runtime lies, from the folder where it is started.
+    pub(crate) const IMAGE: &str = "root/layers/host";
+
+    /// A step of the ladder.
+    pub fn step(binary: PathBuf) -> Self {
+        Self { binary, words: vec!["run".into()] }
+    }
+
+    /// The final runtime, as good as the last step: with stdin, and at most 20 processes.
+    pub fn runtime(binary: PathBuf) -> Self {
+        let words = "--root root run --rm -i --pids-limit 20 host".split(' ');
+        Self { binary, words: words.map(OsString::from).collect() }
+    }
+
+    /// The same with more options for `run`.
+    pub fn with(&self, options: &[&str]) -> Self {
+        let mut more = self.clone();
+        let at = self.words.iter().position(|word| word == "run").map_or(0, |at| at + 1);
+        more.words.splice(at..at, options.iter().map(OsString::from));
+        more
+    }
+
     /// The whole command line that runs a command.
     pub fn command_line<S: AsRef<OsStr>>(&self, command: &[S]) -> Vec<OsString> {
         let mut line = vec![self.binary.clone().into_os_string()];

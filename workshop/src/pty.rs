@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::sys::termios::{Termios, tcgetattr};
 
 use crate::cage::Cage;
 use crate::wait::until;
@@ -72,6 +73,22 @@ impl Terminal {
     /// Types some keys.
     pub fn press(&mut self, keys: &str) -> Result<()> {
         self.keyboard.write_all(keys.as_bytes()).context("cannot type on the terminal")
+    }
+
+    /// Gives it another size. stty(1) does: the system call is not to be had without `unsafe`.
+    pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
+        let mut stty = Command::new("stty");
+        stty.args(["rows", &rows.to_string(), "columns", &columns.to_string()]);
+        let done = stty.stdin(self.keyboard.try_clone()?).status().context("cannot start stty")?;
+        if !done.success() {
+            bail!("cannot resize the terminal: stty failed");
+        }
+        Ok(())
+    }
+
+    /// How it treats keys (termios(3)).
+    pub fn modes(&self) -> Result<Termios> {
+        tcgetattr(&self.keyboard).context("cannot read the terminal's modes")
     }
 
     /// Everything that the terminal has shown, without the carriage returns.
