@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +20,8 @@ use crate::wait::until;
 pub struct Terminal {
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    /// Ends once nobody has the terminal open any more
+    reader: JoinHandle<()>,
     seen: usize,
     /// The program's process
     pub process: Child,
@@ -59,7 +61,7 @@ impl Terminal {
         let mut output = keyboard.try_clone()?;
         let screen = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&screen);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut chunk = [0; 4096];
             // Reading fails with EIO once nobody has the terminal open any more.
             while let Ok(count @ 1..) = output.read(&mut chunk) {
@@ -67,7 +69,7 @@ impl Terminal {
                 screen.extend_from_slice(&chunk[..count]);
             }
         });
-        Ok(Self { keyboard, screen, seen: 0, process })
+        Ok(Self { keyboard, screen, reader, seen: 0, process })
     }
 
     /// Types some keys.
@@ -101,10 +103,11 @@ impl Terminal {
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
         let mut end = None;
         until(limit, || {
+            let is_over = self.reader.is_finished();
             let screen = self.text();
             let new = screen.get(self.seen..).unwrap_or_default();
             end = new.find(text).map(|at| self.seen + at + text.len());
-            end.is_some()
+            end.is_some() || is_over
         });
         let screen = self.text();
         let Some(end) = end else {

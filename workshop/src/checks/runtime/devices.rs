@@ -66,7 +66,11 @@ fn dev(held: &Held) -> PathBuf {
 fn devices(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
     let mut found: Vec<String> = DEVICES.iter().map(|(name, ..)| tell(&dev(&held), name)).collect();
-    others(&dev(&held), &mut found)?;
+    let mut others = Vec::new();
+    gather_others(&dev(&held), &mut others)?;
+    if let Some(first) = others.first() {
+        found.push(format!("and {} others, such as {first}", others.len()));
+    }
     let device = |(name, major, minor)| format!("{name} is {major}:{minor} mode 666");
     let expected = DEVICES.map(device).join(", ");
     let found = found.join(", ");
@@ -88,16 +92,16 @@ fn tell(dev: &Path, name: &str) -> String {
 }
 
 /// Devices that nobody asked for. The terminals in /dev/pts are the container's own.
-fn others(folder: &Path, found: &mut Vec<String>) -> Result<()> {
+fn gather_others(folder: &Path, found: &mut Vec<String>) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
         let (kind, name) = (entry.file_type()?, entry.file_name().to_string_lossy().into_owned());
         let known = DEVICES.iter().any(|(it, ..)| *it == name);
         if kind.is_block_device() || kind.is_char_device() && !known {
-            found.push(format!("{name} is there, too"));
+            found.push(name);
         } else if kind.is_dir() && name != "pts" {
-            others(&entry.path(), found)?;
+            gather_others(&entry.path(), found)?;
         }
     }
     Ok(())

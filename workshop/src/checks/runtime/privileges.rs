@@ -76,8 +76,9 @@ fn seccomp(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold("unshare --user true 2>&1; echo status $?")?;
     let mode = kernel::status(held.command, "Seccomp")?;
     let lines = held.output();
-    let refused = lines.iter().any(|line| line.contains("Operation not permitted"));
-    let said = lines.join(" / ");
+    let said = |line: &&String| line.starts_with("unshare:") || line.starts_with("status ");
+    let said = lines.iter().filter(said).cloned().collect::<Vec<_>>().join(" / ");
+    let refused = said.contains("Operation not permitted");
     let found = format!("Seccomp {mode}; unshare --user true: {said}");
     let expected = "Seccomp 2 (a filter); unshare --user true: Operation not permitted";
     let meaning = "Every system call is a way into the kernel. Most programs need half of them; in a \
@@ -94,13 +95,13 @@ fn descriptors(lab: &Lab) -> Result<Verdict> {
     let held = careless.hold(lab.cage, ":")?;
     let folder = format!("/proc/{}/fd", held.command);
     let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
-    let mut open: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    open.sort();
-    let found = format!("open: {}", open.join(" "));
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+    let mut open: Vec<u32> = entries.flatten().filter_map(number).collect();
+    open.sort_unstable();
+    let (expected, found) = ("open: [0, 1, 2]", format!("open: {open:?}"));
     let meaning =
-        "An open file of the host is a way around the root, and an open folder a way out of it.";
-    Ok(Verdict::new(found == "open: 0 1 2", "open: 0 1 2", found, meaning))
+        "An open file of the host is a way around the root, an open folder a way out of it.";
+    Ok(Verdict::new(expected == found, expected, found, meaning))
 }
 
 fn own_binary(lab: &Lab) -> Result<Verdict> {

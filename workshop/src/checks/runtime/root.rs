@@ -114,9 +114,9 @@ fn no_way_out(lab: &Lab) -> Result<Verdict> {
 fn escape(pid: Pid) -> Result<(u64, u64)> {
     let path = format!("/proc/{pid}/root");
     let root = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+    let jail = format!("/{}", token());
     within_mounts(pid, move || {
         fchdir(&root).and_then(|()| chroot(".")).context("cannot enter the container's root")?;
-        let jail = format!("/{}", token());
         let made = std::fs::DirBuilder::new().mode(0o700).create(&jail);
         made.context("cannot create a folder in the container")?;
         chroot(jail.as_str()).context("cannot chroot in the container")?;
