@@ -52,10 +52,13 @@ pub(crate) fn choose(add: &[String], drop: &[String], privileged: bool) -> Resul
 
 /// Takes all others out of reach for good, also of set-user-ID programs.
 pub(crate) fn bound(keep: &CapsHashSet) -> Result<()> {
-    let bounding = caps::read(None, CapSet::Bounding).context("cannot read the capabilities")?;
-    for capability in bounding.difference(keep) {
+    for capability in caps::all().difference(keep) {
         let dropped = caps::drop(None, CapSet::Bounding, *capability);
-        dropped.with_context(|| format!("cannot give up {capability}"))?;
+        // One that this kernel does not know is in no set.
+        let known = || caps::has_cap(None, CapSet::Bounding, *capability).is_ok();
+        if dropped.is_err() && known() {
+            return dropped.with_context(|| format!("cannot give up {capability}"));
+        }
     }
     Ok(())
 }
@@ -63,12 +66,9 @@ pub(crate) fn bound(keep: &CapsHashSet) -> Result<()> {
 /// Gives up all others now. Nothing is handed on past exec but by the bounding set.
 pub(crate) fn apply(keep: &CapsHashSet) -> Result<()> {
     let empty = CapsHashSet::new();
-    let sets = [
-        (CapSet::Ambient, &empty),
-        (CapSet::Inheritable, &empty),
-        (CapSet::Effective, keep),
-        (CapSet::Permitted, keep),
-    ];
+    caps::clear(None, CapSet::Ambient).context("cannot clear the ambient capabilities")?;
+    let sets =
+        [(CapSet::Inheritable, &empty), (CapSet::Effective, keep), (CapSet::Permitted, keep)];
     for (set, value) in sets {
         caps::set(None, set, value)
             .with_context(|| format!("cannot set the capabilities {set:?}"))?;

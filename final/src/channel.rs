@@ -1,5 +1,5 @@
-//! Between the process that starts a container and the new process: word that it may go on, word
-//! of what went wrong, and the terminal (unix(7)).
+//! Between the process that starts a container and the new process: the network and word that it
+//! may go on, word of what went wrong, and the terminal (unix(7)).
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,6 +22,8 @@ pub(crate) struct Channel(OwnedFd);
 pub(crate) enum Message {
     /// To the child: what it needs from outside is there.
     Go,
+    /// To the child: the network namespace that it is to enter.
+    Network(OwnedFd),
     /// To the parent: the terminal that the command will have.
     Terminal(OwnedFd),
     /// To the parent: the lines of a trace.
@@ -45,8 +47,9 @@ impl Channel {
     }
 
     pub(crate) fn send(&self, message: &Message) -> Result<()> {
-        let (head, text, terminal) = match message {
+        let (head, text, descriptor) = match message {
             Message::Go => ([b'G', 0], "", None),
+            Message::Network(namespace) => ([b'N', 0], "", Some(namespace.as_raw_fd())),
             Message::Terminal(terminal) => ([b'T', 0], "", Some(terminal.as_raw_fd())),
             Message::Trace(lines) => ([b'D', 0], lines.as_str(), None),
             Message::NoExec(error) => ([b'E', *error as u8], "", None),
@@ -54,7 +57,7 @@ impl Channel {
         };
         let text = &text.as_bytes()[..text.len().min(LONGEST)];
         let parts = [IoSlice::new(&head), IoSlice::new(text)];
-        let descriptors: Vec<_> = terminal.into_iter().collect();
+        let descriptors: Vec<_> = descriptor.into_iter().collect();
         let rights = [ControlMessage::ScmRights(&descriptors)];
         let rights = if descriptors.is_empty() { &[][..] } else { &rights[..] };
         // Nobody may be listening any more: an error then, not the end by SIGPIPE.
@@ -68,7 +71,7 @@ impl Channel {
     pub(crate) fn receive(&self) -> Result<Option<Message>> {
         let mut buffer = vec![0; LONGEST + 2];
         let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
-        let (length, terminal) = loop {
+        let (length, descriptor) = loop {
             let mut parts = [IoSliceMut::new(&mut buffer)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             let socket = self.0.as_raw_fd();
@@ -86,8 +89,9 @@ impl Channel {
         };
         let Some([kind, status]) = buffer[..length].first_chunk() else { return Ok(None) };
         let text = || String::from_utf8_lossy(&buffer[2..length]).into_owned();
-        Ok(Some(match (kind, terminal) {
+        Ok(Some(match (kind, descriptor) {
             (b'G', _) => Message::Go,
+            (b'N', Some(namespace)) => Message::Network(namespace),
             (b'T', Some(terminal)) => Message::Terminal(terminal),
             (b'D', _) => Message::Trace(text()),
             (b'E', _) => Message::NoExec(Errno::from_raw(i32::from(*status))),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, open};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
@@ -19,12 +19,15 @@ use crate::channel::{Channel, Message};
 use crate::container::{Container, Mount, pair};
 use crate::devices::Devices;
 use crate::message::{AS_ROOT, Attempt, Failure, explain};
-use crate::network::Attachment;
+use crate::network::{self, Attachment};
 use crate::root::Root;
 use crate::trace::Trace;
 use crate::user::Identity;
 use crate::uts::Names;
 use crate::{exec, kernel, mount, overlay, pid, root};
+
+const ABANDONED: &str =
+    "cannot go on: the process that started the container is gone. Start it again";
 
 /// What the parent hands to the new process.
 pub(crate) struct Start<'a> {
@@ -76,9 +79,13 @@ fn prepare(start: &Start, parent: &Channel, trace: &mut Trace) -> Result<Ready> 
     trace.did("mount the overlay");
     let root = Root::open(&overlay.root)?;
     let devices = Devices::mount(&root, options.privileged)?;
-    let mounted = mount::kernel_filesystems(&root, options.privileged)?;
+    let proc = mount::processes(&root)?;
+    trace.did("mount dev and proc");
+    enter_network(start, parent)?;
+    trace.did("enter the network namespace");
+    let mounted = mount::system(&root, proc, options.privileged)?;
     mount::cgroups(&mounted, start.cgroup, options.privileged)?;
-    trace.did("mount dev, proc, sys and the cgroups");
+    trace.did("mount sys and the cgroups");
     names.write(&overlay.files)?;
     mount::files(&root, &overlay.files)?;
     for mount in &container.mounts {
@@ -140,11 +147,23 @@ fn terminal(devices: &Devices, parent: &Channel) -> Result<OwnedFd> {
     Ok(terminal)
 }
 
+/// Enters the namespace that the parent has made meanwhile.
+fn enter_network(start: &Start, parent: &Channel) -> Result<()> {
+    if start.network.mode == network::Mode::Host {
+        return Ok(());
+    }
+    match parent.receive()? {
+        Some(Message::Network(namespace)) => setns(namespace, CloneFlags::CLONE_NEWNET)
+            .or_cannot("enter the container's network namespace", AS_ROOT),
+        _ => bail!(ABANDONED),
+    }
+}
+
 /// The parent connects us meanwhile; if it is gone, so is the reason to go on.
 fn wait_for_network(parent: &Channel) -> Result<()> {
     match parent.receive()? {
         Some(Message::Go) => Ok(()),
-        _ => bail!("cannot go on: the process that started the container is gone. Start it again"),
+        _ => bail!(ABANDONED),
     }
 }
 

@@ -77,15 +77,18 @@ const SHM: Entry = Entry {
 };
 const MQUEUE: Entry = Entry { kind: c"mqueue", target: "/dev/mqueue", options: &[] };
 
-/// Mounts proc, sysfs, shm and mqueue; /dev is there already.
-pub(crate) fn kernel_filesystems(root: &Root, privileged: bool) -> Result<Mounted> {
-    let read_only = if privileged { 0 } else { MOUNT_ATTR_RDONLY };
-    // A new proc shows the PID namespace, a new sysfs the network namespace of who mounts it.
-    let proc = Root::new(filesystem(root, &PROC, DATA)?);
-    let sys = Root::new(filesystem(root, &SYS, DATA | read_only)?);
+/// Mounts proc, which shows the PID namespace of who mounts it, and shm and mqueue; /dev is there
+/// already.
+pub(crate) fn processes(root: &Root) -> Result<Root> {
     filesystem(root, &SHM, DATA)?;
     filesystem(root, &MQUEUE, DATA)?;
-    Ok(Mounted { proc, sys })
+    Ok(Root::new(filesystem(root, &PROC, DATA)?))
+}
+
+/// Mounts sysfs, which shows the network namespace of who mounts it.
+pub(crate) fn system(root: &Root, proc: Root, privileged: bool) -> Result<Mounted> {
+    let read_only = if privileged { 0 } else { MOUNT_ATTR_RDONLY };
+    Ok(Mounted { proc, sys: Root::new(filesystem(root, &SYS, DATA | read_only)?) })
 }
 
 fn filesystem(root: &Root, entry: &Entry, attributes: Attributes) -> Result<OwnedFd> {

@@ -1,6 +1,5 @@
 //! `final prune` and `final rm`: removing containers after the fact.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -60,7 +59,7 @@ pub(crate) fn remove(root: &Path, names: &[Name]) -> Result<u8> {
 }
 
 fn remove_one(store: &Store, name: &Name) -> Result<()> {
-    if fs::symlink_metadata(store.folder(name)).is_err() {
+    if !store.has(name) {
         bail!("cannot remove {name}: there is no container of that name. Is it the right --root?");
     }
     let state = store.load(name)?;

@@ -8,7 +8,6 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 
 use crate::cgroup::Cgroup;
 use crate::channel::{Channel, Message};
@@ -22,6 +21,13 @@ use crate::state::{Process, State, Store};
 use crate::supervisor::{self, Signals};
 use crate::trace::Trace;
 use crate::{exec, image, protect, trampoline};
+
+/// What is the container's own from its first instant. It enters its network namespace and makes its
+/// cgroup namespace later.
+const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
+    .union(CloneFlags::CLONE_NEWUTS)
+    .union(CloneFlags::CLONE_NEWIPC)
+    .union(CloneFlags::CLONE_NEWPID);
 
 /// Runs a container from its beginning to its end, and returns the exit status.
 pub(crate) fn run(options: &Run, root: &Path) -> Result<u8> {
@@ -44,7 +50,7 @@ pub(crate) fn run(options: &Run, root: &Path) -> Result<u8> {
 fn register(store: &Store, container: &Container) -> Result<State> {
     let cgroup = Cgroup::plan(container.name.as_str(), &container.limits)?;
     let lock = store.lock()?;
-    store.add(&lock, &container.name, || {
+    store.add(&lock, &container.name, !container.options.rm, || {
         Ok(State {
             name: container.name.clone(),
             image: container.options.image.to_string_lossy().into_owned(),
@@ -72,7 +78,7 @@ fn start_and_supervise(
     // What arrives from here on is for the container.
     let signals = Signals::catch()?;
     let (ours, theirs) = Channel::pair()?;
-    let cloned = kernel::clone3(namespaces(state.network.mode), into.as_ref().map(File::as_fd));
+    let cloned = kernel::clone3(NAMESPACES, into.as_ref().map(File::as_fd));
     let (pid, pidfd) = match cloned.or_cannot("create the container's namespaces", AS_ROOT)? {
         Cloned::Child { in_cgroup } => {
             drop(ours);
@@ -85,36 +91,28 @@ fn start_and_supervise(
     drop(theirs);
     trace.did("clone a process into new namespaces");
     // The new process mounts while this one connects.
-    let connected = connect(state, pid, store.root()).and_then(|()| ours.send(&Message::Go));
+    let connected = connect(state, &ours, store.root()).and_then(|()| ours.send(&Message::Go));
     if let Err(error) = connected {
         return Err(give_up(&ours, &pidfd, error));
     }
     trace.did("connect the network");
-    state.init = Process::of(pid.as_raw()).ok();
-    store.save(state)?;
+    if !state.remove {
+        state.init = Process::of(pid.as_raw()).ok();
+        store.save(state)?;
+    }
     let terminal = wait_for_command(&ours, container.program(), &mut trace)?;
     trace.did("the command runs");
     trace.print();
     supervisor::supervise(pid, &pidfd, &signals, terminal, container.options.interactive)
 }
 
-fn namespaces(network: network::Mode) -> CloneFlags {
-    let own = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWPID;
-    match network {
-        network::Mode::Host => own,
-        _ => own | CloneFlags::CLONE_NEWNET,
-    }
-}
-
-fn connect(state: &State, pid: Pid, root: &Path) -> Result<()> {
+/// Makes the container's network, and hands its namespace over as soon as there is one.
+fn connect(state: &State, child: &Channel, root: &Path) -> Result<()> {
     if state.network.mode == network::Mode::Host {
         return Ok(());
     }
-    let path = format!("/proc/{pid}/ns/net");
-    let namespace = File::open(&path).or_cannot(format_args!("open {path}"), "Mount /proc")?;
+    let namespace = network::namespace::create()?;
+    child.send(&Message::Network(namespace.try_clone()?))?;
     let warnings = network::attach(&state.network, namespace.as_fd(), root)?;
     warnings.iter().for_each(|warning| warn(warning));
     Ok(())

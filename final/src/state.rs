@@ -1,12 +1,13 @@
 //! What is written down about a container before anything is done for it, so that `prune` can
 //! undo it if this process cannot.
 //!
-//! `ROOT/containers/NAME/` belongs to the container, `state.json` in it says what there is to
-//! undo. Who adds or prunes a container holds the lock on `ROOT/lock`.
+//! A container that is kept has a folder, `ROOT/containers/NAME`, with `state.json` in it. One that
+//! goes with its end leaves nothing on a disk: its state is a file in `/run`, where nothing outlives
+//! a boot. Who adds or prunes a container holds the lock on `ROOT/lock`.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -46,10 +47,17 @@ pub(crate) struct State {
     pub(crate) status: Option<u8>,
 }
 
+/// Where nothing outlives a boot.
+const RUN: &str = "/run/containers-from-scratch";
+
+const NO_ROOM: &str = "Make room on the disk";
+
 /// `ROOT`
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     root: PathBuf,
+    /// How the names of its files in `/run` begin
+    prefix: String,
 }
 
 /// As long as it lives, no other process adds or prunes containers.
@@ -60,16 +68,15 @@ impl Store {
     pub(crate) fn open(root: &Path) -> Result<Self> {
         let cure = "Run it as root, or name another folder with --root";
         let what = || format!("use {}", root.display());
-        let make = |folder: &Path| match folder.is_dir() {
-            true => Ok(()),
-            // What containers write is for root's eyes: it may be set-user-ID.
-            false => DirBuilder::new().recursive(true).mode(0o700).create(folder),
-        };
         for folder in ["containers", "images", "layers", "mnt"] {
-            make(&root.join(folder)).or_cannot(what(), cure)?;
+            let folder = root.join(folder);
+            if !folder.is_dir() {
+                make_private(&folder).or_cannot(what(), cure)?;
+            }
         }
         let root = root.canonicalize().or_cannot(what(), cure)?;
-        Ok(Self { root })
+        let data = root.metadata().or_cannot(what(), cure)?;
+        Ok(Self { root, prefix: format!("{:x}-{:x}-", data.dev(), data.ino()) })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -86,8 +93,23 @@ impl Store {
         self.root.join("mnt")
     }
 
+    /// The folder of a container that is kept.
     pub(crate) fn folder(&self, name: &Name) -> PathBuf {
         self.root.join("containers").join(name.as_str())
+    }
+
+    /// The state of a container that is kept, or of one that is not.
+    fn file(&self, name: &Name, kept: bool) -> PathBuf {
+        match kept {
+            true => self.folder(name).join("state.json"),
+            false => Path::new(RUN).join(format!("{}{name}.json", self.prefix)),
+        }
+    }
+
+    /// Whether there is a container of that name.
+    pub(crate) fn has(&self, name: &Name) -> bool {
+        let places = [self.folder(name), self.file(name, false)];
+        places.iter().any(|place| place.symlink_metadata().is_ok())
     }
 
     /// Takes the name; `describe` then says what there will be to undo. Call it under the lock.
@@ -95,35 +117,43 @@ impl Store {
         &self,
         _: &Lock,
         name: &Name,
+        kept: bool,
         describe: impl FnOnce() -> Result<State>,
     ) -> Result<State> {
-        let folder = self.folder(name);
-        match fs::create_dir(&folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
+        if self.has(name) {
+            bail!(
                 "cannot call it {name}: there is a container of that name. Choose another, or \
                  remove that one with: final rm {name}"
-            ),
-            made => made.or_cannot(format_args!("create {}", folder.display()), AS_ROOT)?,
+            );
         }
-        let added = describe().and_then(|state| self.save(&state).map(|()| state));
+        let file = self.file(name, kept);
+        let folder = file.parent().unwrap_or(Path::new(RUN));
+        make_private(folder).or_cannot(format_args!("create {}", folder.display()), AS_ROOT)?;
+        let write = |state: &State| {
+            let text = serde_json::to_string(state).context("cannot write down the state")?;
+            // What is cut off here is of a container for which nothing has been done yet.
+            let written = File::create_new(&file).and_then(|mut it| it.write_all(text.as_bytes()));
+            written.or_cannot(format_args!("write {}", file.display()), NO_ROOM)
+        };
+        let added = describe().and_then(|state| write(&state).map(|()| state));
         if added.is_err() {
-            let _ = fs::remove_dir_all(&folder);
+            let _ = self.remove(name);
         }
         added
     }
 
     /// Writes the state: whoever reads it meanwhile finds the old or the new one, never half of it.
     pub(crate) fn save(&self, state: &State) -> Result<()> {
-        let folder = self.folder(&state.name);
-        let (new, file) = (folder.join("state.json.new"), folder.join("state.json"));
+        let file = self.file(&state.name, !state.remove);
+        let new = file.with_extension("new");
         let text = serde_json::to_string(state).context("cannot write down the state")?;
         let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &file));
-        written.or_cannot(format_args!("write {}", file.display()), "Make room on the disk")
+        written.or_cannot(format_args!("write {}", file.display()), NO_ROOM)
     }
 
     /// Reads a container's state.
     pub(crate) fn load(&self, name: &Name) -> Result<State> {
-        let file = self.folder(name).join("state.json");
+        let file = self.file(name, self.folder(name).exists());
         let text = fs::read_to_string(&file)
             .or_cannot(format_args!("read {}", file.display()), "Is it the right --root?")?;
         parse(&text).map_err(|error| {
@@ -134,17 +164,18 @@ impl Store {
 
     /// The names of all containers.
     pub(crate) fn names(&self) -> Result<Vec<Name>> {
-        let folder = self.root.join("containers");
-        let entries = fs::read_dir(&folder)
-            .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
-            .or_cannot(format_args!("read {}", folder.display()), AS_ROOT)?;
-        let names = entries.iter().filter_map(|it| it.file_name().to_str()?.parse().ok());
-        Ok(names.collect())
+        let kept = entries(&self.root.join("containers"))?.into_iter();
+        let ours = |file: String| {
+            let name = file.strip_prefix(&self.prefix)?.strip_suffix(".json")?;
+            Some(name.to_owned())
+        };
+        let all = kept.chain(entries(Path::new(RUN))?.into_iter().filter_map(ours));
+        Ok(all.filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Removes a container's folder with all that it wrote.
+    /// Removes a container with all that it wrote.
     pub(crate) fn remove(&self, name: &Name) -> Result<()> {
-        let folder = self.folder(name);
+        let (folder, passing) = (self.folder(name), self.file(name, false));
         // The state goes last: as long as something is left, it is known whose that is.
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         let removed = entries
@@ -154,9 +185,26 @@ impl Store {
                 false => fs::remove_file(entry.path()),
             })
             .and_then(|()| ignore_missing(fs::remove_file(folder.join("state.json"))))
-            .and_then(|()| ignore_missing(fs::remove_dir(&folder)));
-        removed.or_cannot(format_args!("remove {}", folder.display()), "Try: final prune")
+            .and_then(|()| ignore_missing(fs::remove_dir(&folder)))
+            .and_then(|()| ignore_missing(fs::remove_file(&passing)));
+        removed.or_cannot(format_args!("remove the container {name}"), "Try: final prune")
     }
+}
+
+/// The names of what lies in a folder.
+fn entries(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+    };
+    let entries = entries.or_cannot(format_args!("read {}", folder.display()), AS_ROOT)?;
+    Ok(entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}
+
+/// Makes a folder and those above it. What containers write is for root's eyes: it may be
+/// set-user-ID.
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Takes the lock on a file, and makes that file if it is missing.

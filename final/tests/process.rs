@@ -182,7 +182,7 @@ fn the_terminal_comes_back_when_the_supervisor_is_told_to_end() {
     words.push("trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done".into());
     let mut terminal = Terminal::start(&machine.cage, &words, |_| {}).unwrap();
     terminal.wait_for("ready\n", PATIENCE).unwrap();
-    let state = fs::read_to_string(machine.root().join("containers/web/state.json")).unwrap();
+    let state = fs::read_to_string(&machine.passing()[0]).unwrap();
     let pid = state.split("\"supervisor\":{\"pid\":").nth(1).unwrap().split(',').next().unwrap();
     kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGTERM).unwrap();
     let after = terminal.wait_for("iexten", PATIENCE).unwrap();

@@ -11,7 +11,8 @@
 mod redact;
 
 use std::env;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -36,14 +37,24 @@ const PROMPT: &str = "\x1e";
 pub const END: char = '\x1f';
 
 /// Stands for cargo, which is not there in the cage: `cargo run -p step05 ...` starts the binary
-/// that has been built.
+/// that has been built. Final keeps its images and state in the session's folder, and its container
+/// gets a prompt for sh, which has no settings to read one from.
 const CARGO: &str = r#"#!/bin/sh
 shift 2
-step=$1
+package=$1
 shift
 export PS1="$MARK# "
-exec "$BINARIES/$step" "$@"
+[ "$package" = final ] || exec "$BINARIES/$package" "$@"
+[ "$1" != -- ] || shift
+for last; do :; done
+case $1:$last in
+run:sh | run:/bin/sh) shift && set -- run --env PS1 "$@" ;;
+esac
+exec "$BINARIES/final" --root "$HOME/root" "$@"
 "#;
+
+/// For bash in a container that does not hand our environment on: what marks its prompt.
+const MARK: &str = "PROMPT_COMMAND=\"printf '\\\\036'\"\n";
 
 /// Tests that play the sessions with these names, `NAME.session` next to the file, and compare the
 /// transcripts with the recorded ones.
@@ -107,6 +118,7 @@ pub fn play(session: &str, rootfs: &Path) -> Result<String> {
     fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755))?;
     // Not exported: a bash in a container has the prompt that its own settings say.
     fs::write(folder.join("bashrc"), "PS1='$ '\n").context("cannot write settings for bash")?;
+    prepare_final(&folder).context("cannot prepare what final needs")?;
     let cage = Cage::build(&folder)?;
     let mut stage = Stage { cage: &cage, bin, folder: &folder, terminals: Vec::new() };
     let mut transcript = String::new();
@@ -131,6 +143,21 @@ pub fn play(session: &str, rootfs: &Path) -> Result<String> {
     drop(stage);
     cage.sweep()?;
     Ok(transcript)
+}
+
+/// The root filesystem is final's image `host`, and its bash marks prompts.
+fn prepare_final(folder: &Path) -> Result<()> {
+    let rootfs = folder.join(rootfs::NAME);
+    for settings in ["etc/bash.bashrc", "root/.bashrc"].map(|file| rootfs.join(file)) {
+        // A link may lead out of the copy.
+        if settings.symlink_metadata().is_ok_and(|data| data.is_file()) {
+            OpenOptions::new().append(true).open(settings)?.write_all(MARK.as_bytes())?;
+        }
+    }
+    let images = folder.join("root/images");
+    fs::create_dir_all(&images)?;
+    fs::write(images.join("host.json"), format!("{{\"layers\":[{rootfs:?}]}}"))?;
+    Ok(())
 }
 
 /// The terminals, and what a shell on a new one needs.

@@ -11,22 +11,18 @@
 //! ip -n CONTAINER route add default via 10.20.30.1
 //! ```
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::process;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::libc;
 use nix::net::if_::if_nametoindex;
-use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::SockProtocol::NetlinkRoute;
 
 use super::netlink::{CREATE, Message, Socket};
 use super::survey::{addresses, find_link, links_on};
-use super::{BRIDGE, GATEWAY, PREFIX, VETH, failed};
+use super::{BRIDGE, GATEWAY, PREFIX, VETH, failed, namespace};
 
 /// The first interface of every network namespace.
 const LO: u32 = 1;
@@ -181,7 +177,7 @@ pub(super) fn allow_hairpin(socket: &mut Socket, name: &str) -> Result<()> {
 
 /// Brings up what the container sees: lo, and eth0 with its address and the way out.
 pub(super) fn set_up_inside(netns: BorrowedFd<'_>, ip: Option<Ipv4Addr>) -> Result<()> {
-    let mut socket = open_inside(netns)?;
+    let mut socket = namespace::inside(netns, open)?;
     let failed = |error| failed("set up the container's network", error, "Try again");
     let mut messages = vec![Message::new(libc::RTM_NEWLINK, 0, &link(LO, true))];
     if let Some(ip) = ip {
@@ -194,22 +190,6 @@ pub(super) fn set_up_inside(netns: BorrowedFd<'_>, ip: Option<Ipv4Addr>) -> Resu
         outcome.map_err(failed)?;
     }
     Ok(())
-}
-
-/// Opens a netlink socket in another network namespace: it stays there, we do not.
-fn open_inside(netns: BorrowedFd<'_>) -> Result<Socket> {
-    let path = "/proc/thread-self/ns/net";
-    let home = File::open(path)
-        .map_err(|error| failed(format!("open {path}"), error, "Is /proc mounted?"))?;
-    setns(netns, CloneFlags::CLONE_NEWNET)
-        .map_err(|error| failed("enter the container's network", error, "Run it as root"))?;
-    let socket = open();
-    if let Err(error) = setns(&home, CloneFlags::CLONE_NEWNET) {
-        // Whatever comes next would change the container's network for the host's.
-        let _ = writeln!(io::stderr(), "error: cannot return to the host's network: {error}");
-        process::abort();
-    }
-    socket
 }
 
 /// A locally administered MAC address that goes with the IP address, as Docker's do: who knows the

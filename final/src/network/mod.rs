@@ -12,6 +12,7 @@ mod addresses;
 mod host;
 mod link;
 mod names;
+pub(crate) mod namespace;
 mod nat;
 mod netlink;
 mod nftables;

@@ -51,6 +51,15 @@ impl Machine {
         self.path("root")
     }
 
+    /// The states of the containers that go with their end.
+    pub fn passing(&self) -> Vec<PathBuf> {
+        // The cage has a /run of its own.
+        let folder = format!("/proc/{}/root/run/containers-from-scratch", self.cage.thread);
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.path());
+        files.filter(|it| it.extension().is_some_and(|kind| kind == "json")).collect()
+    }
+
     /// Writes a file into the machine's folder, and makes the folders on the way.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
@@ -91,6 +100,7 @@ impl Machine {
         let containers = self.root().join("containers");
         let left: Vec<_> = fs::read_dir(containers).into_iter().flatten().flatten().collect();
         assert!(left.is_empty(), "{left:?}");
+        assert_eq!(self.passing(), Vec::<PathBuf>::new());
         let left: Vec<_> = fs::read_dir(self.root().join("mnt")).into_iter().flatten().collect();
         assert!(left.is_empty(), "{left:?}");
         assert_eq!(self.cage.cgroups(), Vec::<PathBuf>::new());

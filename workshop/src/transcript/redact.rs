@@ -19,6 +19,7 @@ pub fn redact(transcript: &str, folder: &Path) -> String {
     let text = columns(&text);
     let text = pids(&text);
     let text = inodes(&text);
+    let text = containers(&text);
     times(&text)
 }
 
@@ -80,6 +81,19 @@ fn inodes(text: &str) -> String {
             seen.len() - 1
         });
         format!("{}:[{}]", &found[1], 4_026_532_001_usize + at)
+    })
+}
+
+/// The same container of final keeps the same name: 12 hexadecimal digits.
+fn containers(text: &str) -> String {
+    let mut seen: Vec<String> = Vec::new();
+    replace(text, r"\b[0-9a-f]{12}\b", |found| {
+        let name = found[0].to_string();
+        let at = seen.iter().position(|it| *it == name).unwrap_or_else(|| {
+            seen.push(name.clone());
+            seen.len() - 1
+        });
+        format!("c0ffee{:06}", at + 1)
     })
 }
 
@@ -146,6 +160,13 @@ mod tests {
     fn inodes_tell_namespaces_apart() {
         let text = "uts:[4026531838]\nuts:[4026532252]\nuts:[4026531838]\n";
         assert_eq!(redacted(text), "uts:[4026532001]\nuts:[4026532002]\nuts:[4026532001]\n");
+    }
+
+    #[test]
+    fn names_of_containers_stay_the_same() {
+        let text = "root@1bd14b2278bc:/# hostname\n1bd14b2278bc\nroot@0123456789ab:/# \n";
+        let expected = "root@c0ffee000001:/# hostname\nc0ffee000001\nroot@c0ffee000002:/#\n";
+        assert_eq!(redacted(text), expected);
     }
 
     #[test]

@@ -1,0 +1,53 @@
+//! The preprocessor: mdBook hands it the chapters and gets them back with every directive replaced.
+
+use std::path::Path;
+
+use mdbook_preprocessor::book::{Book, BookItem};
+use mdbook_preprocessor::errors::{Error, Result};
+use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
+
+use crate::directives::{Chapter, Gathered};
+use crate::project::Project;
+use crate::schedule::{Page, minutes};
+
+/// Its name in book.toml.
+pub const NAME: &str = "workshop";
+
+/// Replaces the directives; run by mdBook, or in process.
+pub struct Expand;
+
+impl Preprocessor for Expand {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn run(&self, context: &PreprocessorContext, mut book: Book) -> Result<Book> {
+        let root = context.root.parent().unwrap_or(&context.root).canonicalize()?;
+        let project = Project::read(&root)?;
+        let source = Path::new("book").join(&context.config.book.src);
+        let pages: Vec<Page> = book
+            .chapters()
+            .filter_map(|chapter| {
+                let link = chapter.path.as_ref()?.with_extension("html").display().to_string();
+                Some(Page { title: chapter.name.clone(), link, minutes: minutes(&chapter.content) })
+            })
+            .collect();
+        let mut gathered = Gathered::default();
+        book.for_each_mut(|item| {
+            if let BookItem::Chapter(chapter) = item
+                && let Some(path) = &chapter.source_path
+            {
+                let file = source.join(path).display().to_string();
+                chapter.content =
+                    Chapter::new(&project, &pages, &file, &mut gathered).expand(&chapter.content);
+            }
+        });
+        let mut faults = gathered.faults;
+        faults.extend(gathered.coverage.faults(&project)?);
+        if faults.is_empty() {
+            return Ok(book);
+        }
+        let count = faults.len();
+        Err(Error::msg(format!("{}\n{count} faults in the book", faults.join("\n"))))
+    }
+}

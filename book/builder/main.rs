@@ -1,0 +1,97 @@
+//! Builds the book.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use book::expand::Expand;
+use book::project::{FILES, Project};
+use clap::{Parser, Subcommand};
+use mdbook_driver::MDBook;
+use mdbook_preprocessor::Preprocessor;
+use workshop::output;
+use workshop::steps::Step;
+
+/// Builds the book
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds it into target/book
+    Build,
+    /// Lists the parts of a step's difference, as directives for its chapter
+    Parts {
+        /// 05, step05 or pid
+        step: String,
+    },
+    /// What mdBook calls: reads a book from stdin and writes it to stdout
+    #[command(hide = true)]
+    Preprocess {
+        #[command(subcommand)]
+        question: Option<Question>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Question {
+    /// Whether a renderer is served: all are
+    Supports { _renderer: String },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Build => build(),
+        Command::Parts { step } => parts(&step),
+        Command::Preprocess { question: Some(Question::Supports { .. }) } => Ok(()),
+        Command::Preprocess { question: None } => preprocess(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<()> {
+    let start = Instant::now();
+    let root = workshop::project::root()?;
+    let mut book = MDBook::load(root.join("book"))?;
+    book.with_preprocessor(Expand);
+    book.build()?;
+    let pages = book.build_dir_for("html");
+    let pages = pages.canonicalize().unwrap_or(pages);
+    output::print(&format!(
+        "{} in {:.1} s\n",
+        pages.join("index.html").display(),
+        start.elapsed().as_secs_f32()
+    ))
+}
+
+fn parts(step: &str) -> Result<()> {
+    let step = Step::find(step)?;
+    let project = Project::read(&workshop::project::root()?)?;
+    let mut text = String::new();
+    for file in FILES {
+        let difference = project.difference(step, file)?;
+        for name in difference.parts() {
+            let hunks = difference.hunks(&name);
+            let count = if hunks > 1 { format!("   ({hunks} hunks)") } else { String::new() };
+            text += &format!("{{{{#diff {:02} {name}}}}}{count}\n", step.number);
+        }
+    }
+    text += &format!("{{{{#diff {:02} {}}}}}\n", step.number, FILES[1]);
+    output::print(&text)
+}
+
+fn preprocess() -> Result<()> {
+    let (context, book) = mdbook_preprocessor::parse_input(io::stdin())?;
+    let book = Expand.run(&context, book)?;
+    serde_json::to_writer(io::stdout(), &book).context("cannot hand the book to mdBook")
+}

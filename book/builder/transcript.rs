@@ -1,0 +1,251 @@
+//! Recorded sessions: tells apart what prompted, what was typed and what was printed.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use workshop::output;
+
+use crate::colour::escape;
+
+/// A piece of a session on one terminal.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// What the shell printed before the command.
+    Prompt(String),
+    /// A command, as it was typed.
+    Typed(String),
+    /// A key such as `^C`.
+    Key(String),
+    /// Nothing follows the key on its line.
+    LineEnd,
+    /// What programs printed.
+    Output(String),
+    /// What follows is shown on the terminal with this number, from 1.
+    Terminal(usize),
+}
+
+/// A session and its recorded transcript.
+pub struct Session {
+    session: String,
+    transcript: String,
+}
+
+impl Session {
+    /// Reads `NAME.session` and `snapshots/NAME.snap` in a folder.
+    pub fn read(folder: &Path, name: &str) -> Result<Self> {
+        let read = |path: &Path, cure: &str| {
+            fs::read_to_string(path).map_err(|error| {
+                anyhow!("cannot read {}: {}. {cure}", path.display(), output::reason(&error))
+            })
+        };
+        let session = folder.join(format!("{name}.session"));
+        let session = read(&session, "Write the session first")?;
+        let snapshot = folder.join(format!("snapshots/{name}.snap"));
+        let snapshot = read(&snapshot, "Record it: INSTA_UPDATE=always cargo test")?;
+        let transcript = snapshot
+            .strip_prefix("---\n")
+            .and_then(|rest| rest.split_once("\n---\n"))
+            .map(|(_, transcript)| transcript.to_string())
+            .with_context(|| {
+                format!("the snapshot {name}.snap does not begin with insta's head")
+            })?;
+        Ok(Self { session, transcript })
+    }
+
+    /// The lines that were typed, keys left out.
+    pub fn typed(&self) -> impl Iterator<Item = &str> {
+        typed(&self.session).map(|(_, text)| text).filter(|text| !is_key(text))
+    }
+
+    /// The transcript, piece by piece.
+    pub fn pieces(&self) -> Result<Vec<Piece>> {
+        let mut typed = typed(&self.session).filter(|(_, text)| *text != "^D").peekable();
+        let mut pieces = Vec::new();
+        if self.session.contains("2> ") {
+            pieces.push(Piece::Terminal(1));
+        }
+        for line in self.transcript.lines() {
+            if let Some(number) = terminal(line) {
+                without_last_empty_line(&mut pieces);
+                pieces.push(Piece::Terminal(number));
+                continue;
+            }
+            let (mut line, mut ended) = (line, false);
+            // A program that ends at a key may leave the prompt on the same line.
+            while let Some((_, key)) =
+                typed.next_if(|(_, key)| is_key(key) && line.starts_with(key))
+            {
+                line = &line[key.len()..];
+                pieces.push(Piece::Key(key.to_string()));
+                ended = line.is_empty();
+            }
+            if ended {
+                pieces.push(Piece::LineEnd);
+                continue;
+            }
+            let prompt = typed.peek().and_then(|(_, text)| prompt(line, text));
+            match prompt {
+                Some(prompt) => {
+                    pieces.push(Piece::Prompt(prompt.to_string()));
+                    pieces.push(Piece::Typed(line[prompt.len()..].to_string()));
+                    typed.next();
+                }
+                None => output(&mut pieces, line),
+            }
+        }
+        if let Some((_, text)) = typed.next() {
+            bail!(
+                "the transcript does not show `{text}`. Record it again: INSTA_UPDATE=always cargo test"
+            );
+        }
+        Ok(pieces)
+    }
+
+    /// As HTML: what each terminal showed, in turn.
+    pub fn html(&self) -> Result<String> {
+        let mut html = String::new();
+        let mut screen = String::new();
+        let mut shown = None;
+        for piece in self.pieces()? {
+            if let Piece::Terminal(number) = piece {
+                html += &terminal_html(shown.replace(number), &std::mem::take(&mut screen));
+            }
+            screen += &piece.html();
+        }
+        Ok(html + &terminal_html(shown, &screen))
+    }
+}
+
+impl Piece {
+    fn html(&self) -> String {
+        match self {
+            Self::Prompt(text) => format!("<span class=\"prompt\">{}</span>", escape(text)),
+            Self::Typed(text) => format!("<kbd>{}</kbd>\n", escape(text)),
+            Self::Key(text) => format!("<kbd class=\"key\">{}</kbd>", escape(text)),
+            Self::LineEnd => "\n".to_string(),
+            Self::Output(text) => format!("<samp>{}</samp>\n", escape(text)),
+            Self::Terminal(_) => String::new(),
+        }
+    }
+}
+
+/// What a terminal shows; on one line, since an empty one would end the HTML for Markdown.
+pub fn terminal_html(number: Option<usize>, screen: &str) -> String {
+    if screen.is_empty() {
+        return String::new();
+    }
+    let name = match number {
+        Some(1) => " data-terminal=\"first terminal\"",
+        Some(_) => " data-terminal=\"second terminal\"",
+        None => "",
+    };
+    let screen = screen.trim_end_matches('\n').replace('\n', "&#10;");
+    format!("<pre class=\"terminal\"{name}>{screen}</pre>")
+}
+
+/// Terminal and text of each line of a session.
+fn typed(session: &str) -> impl Iterator<Item = (usize, &str)> {
+    session.lines().filter_map(|line| {
+        let (number, text) = line.split_once("> ")?;
+        Some((number.parse().ok()?, text.strip_suffix(" ...").unwrap_or(text).trim_end()))
+    })
+}
+
+fn is_key(text: &str) -> bool {
+    matches!(text, "^C" | "^D" | "^Z")
+}
+
+/// `== second terminal`, as the player writes it when the other one is looked at.
+fn terminal(line: &str) -> Option<usize> {
+    match line {
+        "== first terminal" => Some(1),
+        "== second terminal" => Some(2),
+        _ => None,
+    }
+}
+
+/// What stands before the typed text, if the line ends in it.
+fn prompt<'a>(line: &'a str, text: &str) -> Option<&'a str> {
+    let Some((before, after)) = text.split_once("{cgroup}") else {
+        let prompt = line.strip_suffix(text)?;
+        return is_prompt(prompt).then_some(prompt);
+    };
+    // Something shown earlier stands there instead.
+    let rest = line.strip_suffix(after)?;
+    let prompt = &rest[..rest.find(before)?];
+    is_prompt(prompt).then_some(prompt)
+}
+
+/// A program that reads what is typed may have none.
+fn is_prompt(text: &str) -> bool {
+    text.is_empty() || ["$ ", "# ", "> "].iter().any(|end| text.ends_with(end))
+}
+
+/// The empty line before the name of a terminal is the player's.
+fn without_last_empty_line(pieces: &mut Vec<Piece>) {
+    let Some(Piece::Output(text)) = pieces.last_mut() else { return };
+    match text.strip_suffix('\n') {
+        Some(rest) => *text = rest.to_string(),
+        None if text.is_empty() => drop(pieces.pop()),
+        None => {}
+    }
+}
+
+/// Adds a line to the output.
+fn output(pieces: &mut Vec<Piece>, line: &str) {
+    match pieces.last_mut() {
+        Some(Piece::Output(text)) => {
+            text.push('\n');
+            text.push_str(line);
+        }
+        _ => pieces.push(Piece::Output(line.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(session: &str, transcript: &str) -> Vec<Piece> {
+        let session = Session { session: session.into(), transcript: transcript.into() };
+        session.pieces().unwrap()
+    }
+
+    #[test]
+    fn prompt_input_and_output_are_told_apart() {
+        let pieces =
+            pieces("1> sleep 9 ...\n1> ^C\n1> echo $?\n", "$ sleep 9\n^C\n$ echo $?\n130\n");
+        assert_eq!(
+            pieces,
+            [
+                Piece::Prompt("$ ".into()),
+                Piece::Typed("sleep 9".into()),
+                Piece::Key("^C".into()),
+                Piece::LineEnd,
+                Piece::Prompt("$ ".into()),
+                Piece::Typed("echo $?".into()),
+                Piece::Output("130".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_prompt_may_follow_a_key() {
+        let pieces = pieces("1> sleep 9 ...\n1> ^C\n1> id\n", "$ sleep 9\n^C$ id\n");
+        assert_eq!(pieces[2..4], [Piece::Key("^C".into()), Piece::Prompt("$ ".into())]);
+    }
+
+    #[test]
+    fn a_folder_shown_earlier_stands_for_its_placeholder() {
+        let pieces =
+            pieces("1> cat {cgroup}/pids.max\n", "root@container:/# cat /sys/x/pids.max\n20\n");
+        assert_eq!(pieces[1], Piece::Typed("cat /sys/x/pids.max".into()));
+    }
+
+    #[test]
+    fn what_the_transcript_does_not_show_is_an_error() {
+        let session = Session { session: "1> ls\n".into(), transcript: "$ id\n".into() };
+        assert!(session.pieces().unwrap_err().to_string().contains("does not show `ls`"));
+    }
+}

@@ -1,0 +1,158 @@
+//! Differences and excerpts as HTML.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use workshop::diff::Kind;
+use workshop::steps::{self, Step};
+
+use crate::colour::{self, escape};
+use crate::difference::Part;
+use crate::items::Items;
+use crate::project::Project;
+
+/// Unchanged lines that are shown around changed ones.
+const CONTEXT: usize = 3;
+/// Fewer are not worth a fold.
+const FOLD: usize = 3;
+
+/// A part of the difference between a step's file and its predecessor's.
+pub fn difference(
+    project: &Project,
+    step: &Step,
+    file: &'static str,
+    name: Option<&str>,
+    part: &Part,
+) -> Result<String> {
+    let before = steps::all()?.iter().find(|before| before.number + 1 == step.number);
+    let old = before.map_or(Ok(String::new()), |before| project.file(before, file))?;
+    let (old, new) = (colour::lines(file, &old), colour::lines(file, &project.file(step, file)?));
+    let difference = project.difference(step, file)?;
+    let mut rows = Vec::new();
+    for index in &part.shown {
+        let line = &difference.lines[*index];
+        let changes = part.changed.contains(index);
+        let text = match (line.new, line.old) {
+            (Some(number), _) => new.get(number - 1),
+            // Another hunk's: it is gone.
+            (None, _) if !changes => continue,
+            (None, number) => old.get(number.unwrap_or(1) - 1),
+        };
+        let (class, tag) = match line.kind {
+            Kind::Added if changes => ("added", "ins"),
+            Kind::Deleted => ("deleted", "del"),
+            _ => ("same", "span"),
+        };
+        let sign = if changes { line.sign() } else { ' ' };
+        let number = |number: Option<usize>| number.map_or(String::new(), |it| it.to_string());
+        let text = text.map_or("", String::as_str);
+        let html = format!(
+            "<div class=\"line {class}\" data-old=\"{}\" data-new=\"{}\"><span class=\"sign\">{sign}</span><{tag}>{text}</{tag}></div>",
+            number(line.old.filter(|_| line.kind != Kind::Added)),
+            number(line.new),
+        );
+        rows.push((changes, html));
+    }
+    let part =
+        name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
+    let command = before.map_or(String::new(), |before| {
+        let command = if file.ends_with(".rs") {
+            format!("cargo workshop diff {:02} {:02}", before.number, step.number)
+        } else {
+            format!("diff -u {}/{file} {}/{file}", before.folder, step.folder)
+        };
+        format!(" <code>{command}</code>")
+    });
+    Ok(format!(
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part}{command}</figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
+        step.folder,
+        folded(&rows)
+    ))
+}
+
+/// The lines; those far from any change are folded.
+fn folded(rows: &[(bool, String)]) -> String {
+    let near: BTreeSet<usize> = (0..rows.len())
+        .filter(|index| rows[*index].0)
+        .flat_map(|index| index.saturating_sub(CONTEXT)..=index + CONTEXT)
+        .collect();
+    let mut html = String::new();
+    let mut index = 0;
+    while index < rows.len() {
+        let far = (index..rows.len()).take_while(|index| !near.contains(index)).count();
+        let end = index + far.max(1);
+        if far >= FOLD {
+            let _ = writeln!(
+                html,
+                "<details class=\"unchanged\"><summary>{far} unchanged lines</summary>"
+            );
+        }
+        for (_, row) in &rows[index..end] {
+            html += row;
+            html.push('\n');
+        }
+        if far >= FOLD {
+            html += "</details>\n";
+        }
+        index = end;
+    }
+    html
+}
+
+/// An item of a source.
+pub fn excerpt(project: &Project, path: &str, name: &str) -> Result<String> {
+    let source = project.read_file(path)?;
+    let items = Items::of(&source).with_context(|| format!("cannot look into {path}"))?;
+    let lines =
+        items.find(name).with_context(|| format!("cannot find it in {path}"))?.lines.clone();
+    let rows: String = colour::lines(path, &source)
+        .iter()
+        .enumerate()
+        .skip(lines.start - 1)
+        .take(lines.len())
+        .map(|(index, text)| {
+            format!(
+                "<div class=\"line same\" data-new=\"{}\"><span>{text}</span></div>\n",
+                index + 1
+            )
+        })
+        .collect();
+    Ok(format!(
+        "<figure class=\"code\">\n<figcaption><span class=\"file\">{}</span> <span class=\"part\">{}</span></figcaption>\n<div class=\"lines\">\n{rows}</div>\n</figure>\n",
+        escape(path),
+        escape(name)
+    ))
+}
+
+/// The size of the difference between a step's program and its predecessor's.
+pub fn stat(project: &Project, number: u8) -> Result<String> {
+    let pair = project.pair(number).context("there is no such step")?;
+    Ok(format!(
+        "<span class=\"stat\"><ins>+{}</ins> <del>−{}</del></span>",
+        pair.added, pair.deleted
+    ))
+}
+
+/// Where a step is on the ladder, how to run it, and how large the differences around it are.
+pub fn bar(project: &Project, step: &Step) -> Result<String> {
+    let mut rungs = String::new();
+    for other in steps::all()? {
+        let current = if other.number == step.number { " aria-current=\"page\"" } else { "" };
+        let _ = writeln!(
+            rungs,
+            "<li><a href=\"{}.html\"{current}><b>{:02}</b> {}</a></li>",
+            other.folder, other.number, other.title
+        );
+    }
+    let mut sizes = format!("<span>from the step before {}</span>", stat(project, step.number)?);
+    if let Ok(next) = stat(project, step.number + 1) {
+        let _ = write!(sizes, " <span>to the next {next}</span>");
+    }
+    Ok(format!(
+        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><code>cargo run -p {} {}</code> {sizes} <span>{} minutes</span></p>\n</nav>\n",
+        step.package,
+        escape(&step.r#try),
+        step.minutes
+    ))
+}

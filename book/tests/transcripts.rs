@@ -1,0 +1,3 @@
+//! Plays the book's own sessions for real, and compares them with what was recorded.
+
+workshop::transcripts!(final_processes);
