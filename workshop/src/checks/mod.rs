@@ -21,6 +21,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Serialize, Serializer};
@@ -176,7 +177,9 @@ impl Bench {
     /// Makes the folder, and has the final runtime make its image `host` in there.
     pub fn with_image(runtime: &Subject) -> Result<Self> {
         let bench = Self::empty(Subject::IMAGE)?;
-        let made = runtime.run(&Cage::build(&bench.folder)?, &["true"])?;
+        // In a virtual machine that takes a while.
+        let limit = Duration::from_secs(120);
+        let made = runtime.start(&Cage::build(&bench.folder)?, &["true"])?.end_within(limit)?;
         if made.status != 0 || !bench.rootfs.is_dir() {
             bail!("cannot run a first container of the image host. {}", made.describe());
         }

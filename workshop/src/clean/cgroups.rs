@@ -21,12 +21,13 @@ const ROUNDS: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn find(_project: &Path) -> Result<Vec<Leftover>> {
-    let limits_processes = |mount: &Mount| {
-        mount.kind == "cgroup2"
-            || mount.kind == "cgroup" && mount.options.split(',').any(|option| option == "pids")
+    // On v1 the checks have cgroups in three trees, the steps in one of them.
+    let is_ours = |mount: &Mount| {
+        let controls = |option| ["pids", "memory", "cpu"].contains(&option);
+        mount.kind == "cgroup2" || mount.kind == "cgroup" && mount.options.split(',').any(controls)
     };
     let (mut stale, mut seen) = (Vec::new(), HashSet::new());
-    for mount in mountinfo::own()?.into_iter().filter(limits_processes) {
+    for mount in mountinfo::own()?.into_iter().filter(is_ours) {
         search(&mount.point, &mut stale);
     }
     // A tree that is mounted twice shows everything twice.

@@ -147,8 +147,8 @@ fn prune(lab: &Lab) -> Result<Verdict> {
 
 fn compare(lab: &Lab, before: &Host, meaning: &str) -> Result<Verdict> {
     let mut after = Host::of(lab)?;
-    // A network namespace is taken down in the background.
-    until(Duration::from_secs(3), || {
+    // Some of it goes in the background.
+    until(Duration::from_secs(5), || {
         after = Host::of(lab).unwrap_or_else(|_| after.clone());
         after == *before
     });

@@ -1,5 +1,7 @@
 //! The command is process 1, or a child of an init; signals, exit statuses.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 
@@ -83,15 +85,14 @@ fn arguments_arrive(lab: &Lab) -> Result<Verdict> {
         ["/bin/sh", "-c", "read end", "--rm", "-it", "--", "", "two  words", "'\"$x", &mark];
     let running = lab.start(&words)?;
     let mut found = None;
-    until(PATIENCE, || {
-        let all = lab.cage.processes().into_iter();
-        let mut inside = all.filter(|pid| *pid != running.pid());
-        // The runtime's own words, before it becomes the command, end the same.
-        found = inside.find_map(|pid| {
-            let words = kernel::arguments(pid).ok()?;
-            (words.first()? == "/bin/sh" && *words.last()? == *mark).then_some(words)
+    // What starts the command may have the same words behind others.
+    until(Duration::from_secs(5), || {
+        let all = lab.cage.processes().into_iter().filter(|pid| *pid != running.pid());
+        found = all.filter_map(|pid| kernel::arguments(pid).ok()).find(|it| {
+            it.first().is_some_and(|word| word == "/bin/sh")
+                && it.last().is_some_and(|word| *word == *mark)
         });
-        found.is_some()
+        found.as_ref().is_some_and(|found| *found == words)
     });
     running.end()?;
     let found = found.context("the command does not run with its last argument")?;

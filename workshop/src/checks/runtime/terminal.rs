@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::termios::LocalFlags;
@@ -76,7 +77,7 @@ fn own_terminal(lab: &Lab) -> Result<Verdict> {
     let is_console = console == Some(identity(&stdin)?);
     held.terminal.resize(31, 97)?;
     let mut size = size(&stdin)?;
-    until(PATIENCE / 5, || {
+    until(Duration::from_secs(5), || {
         size = self::size(&stdin).unwrap_or_default();
         size == "31 97"
     });
