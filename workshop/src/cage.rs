@@ -50,10 +50,7 @@ pub struct Cage {
 impl Cage {
     /// Builds the cage, which takes root. What is started in it starts in `folder`.
     pub fn build(folder: &Path) -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("workshop-{}-{count}", process::id());
-        let cgroup = make_cgroup(&name)?;
+        let cgroup = make_cgroup(&new_name())?;
         let (jobs, queue) = mpsc::channel::<Job>();
         let launcher = thread::spawn(move || queue.into_iter().for_each(|job| job()));
         let mut cage = Self {
@@ -64,21 +61,19 @@ impl Cage {
             others: Vec::new(),
             folder: folder.to_path_buf(),
         };
-        cage.make_others(&name)?;
+        cage.make_others()?;
         cage.thread = cage.inside(enter_namespaces)?.context("cannot build the cage")?;
         Ok(cage)
     }
 
     /// What is limited in another tree than the processes is to stay in the cage, too.
-    fn make_others(&mut self, name: &str) -> Result<()> {
+    fn make_others(&mut self) -> Result<()> {
         for controller in ["memory", "cpu"] {
             let Ok((1, home)) = kernel::cgroup(Pid::this(), controller) else { continue };
-            let folder = home.join(name);
-            if !folder.exists() {
-                fs::create_dir(&folder)
-                    .with_context(|| format!("cannot create {}", folder.display()))?;
-                self.others.push(folder);
-            }
+            let folder = home.join(new_name());
+            let made = fs::create_dir(&folder);
+            made.with_context(|| format!("cannot create {}", folder.display()))?;
+            self.others.push(folder);
         }
         Ok(())
     }
@@ -180,6 +175,12 @@ impl Drop for Cage {
     }
 }
 
+/// By this name `clean` knows who made a cgroup.
+fn new_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("workshop-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// A cgroup with the limit, and in it one for the processes: on v2 only leaves may hold any.
 fn make_cgroup(name: &str) -> Result<PathBuf> {
     let own = PidsCgroup::of(Pid::this())?;
@@ -204,7 +205,8 @@ fn make_cgroup(name: &str) -> Result<PathBuf> {
     Ok(cgroup)
 }
 
-fn remove_cgroup(cgroup: &Path) -> Result<()> {
+/// Removes a cgroup and those below it.
+pub(crate) fn remove_cgroup(cgroup: &Path) -> Result<()> {
     for below in kernel::cgroups_below(cgroup) {
         remove_cgroup(&below)?;
     }
