@@ -17,10 +17,9 @@ pub(crate) fn prune(root: &Path) -> Result<u8> {
     let store = Store::open(root)?;
     let _lock = store.lock()?;
     let mut errors = Vec::new();
-    let mut alive = Vec::new();
     for name in store.names()? {
         match store.load(&name) {
-            Ok(state) if state.is_supervised() => alive.push(name.to_string()),
+            Ok(state) if state.is_supervised() => {}
             // It has ended in good order, and is kept.
             Ok(state) if state.status.is_some() => {}
             Ok(state) => errors.extend(bury(&store, state)),
@@ -28,14 +27,15 @@ pub(crate) fn prune(root: &Path) -> Result<u8> {
             Err(_) => errors.extend(store.remove(&name).err()),
         }
     }
-    errors.extend(network::prune(store.root(), |name| alive.iter().any(|it| it == name)));
+    errors.extend(network::prune());
     report(&errors)
 }
 
 /// Ends what still runs of a container that nobody looks after, and cleans up after it.
 fn bury(store: &Store, mut state: State) -> Vec<anyhow::Error> {
     let mut errors = state.cgroup.remove();
-    errors.extend(network::detach(&state.network, store.root()));
+    // The host is put back at the end.
+    errors.extend(network::detach(&state.network, store.root()).0);
     if !errors.is_empty() {
         return errors;
     }

@@ -191,7 +191,7 @@ fn layers_may_have_any_name_and_be_many() {
     let rootfs = workshop::testing::rootfs().unwrap();
     let mut layers: Vec<String> = Vec::new();
     for number in 0..130 {
-        let name = format!("l{number:03},a:b\\c d");
+        let name = format!("l{number:03},a:b\\c d{}", "x".repeat(200));
         let folder = machine.path("root/layers").join(&name);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(format!("f{number}")), "").unwrap();

@@ -62,7 +62,15 @@ fn volumes_show_folders_and_files() {
         "cat /etc/one /ro/file; echo new > /data/deep/new; touch /ro/x 2>/dev/null || echo locked";
     machine.shell(&words, script).assert(0, "inside\ninside\nlocked");
     assert_eq!(fs::read_to_string(machine.path("data/new")).unwrap(), "new\n");
-    machine.run(&format!("{RUN} -v @/nothing:/x host true")).assert_error(125, "Make it first");
+    // A folder that is missing is made; a link to nothing, or a file on the way, is an error.
+    machine.shell(&format!("{RUN} -v @/new/deep:/x host"), "echo 1 > /x/one").assert(0, "");
+    assert_eq!(fs::read_to_string(machine.path("new/deep/one")).unwrap(), "1\n");
+    let nowhere = machine.path("nowhere");
+    std::os::unix::fs::symlink("/no/thing", nowhere).unwrap();
+    machine.run(&format!("{RUN} -v @/nowhere:/x host true")).assert_error(125, "else be made");
+    machine
+        .run(&format!("{RUN} -v @/data/file/x:/x host true"))
+        .assert_error(125, "Not a directory");
     machine
         .run(&format!("{RUN} -v @/data/file:/etc host true"))
         .assert_error(125, "A folder goes on a folder");

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -98,6 +99,26 @@ fn signals_reach_the_command() {
     }
     let script = "touch /x/inner; sleep 100";
     signalled(&machine, "--init", script, "inner", &[Signal::SIGTERM]).assert(143, "");
+}
+
+#[test]
+fn real_time_signals_reach_the_command_and_end_it() {
+    let Some(machine) = machine("real_time_signals_reach_the_command_and_end_it") else { return };
+    machine.shell(&format!("{RUN} --init host"), "kill -40 $$").assert(168, "");
+    for words in ["", "--init"] {
+        // A process 1 takes none that it has no handler for, nor from inside of its namespace.
+        let script = "trap 'echo got it; exit 3' 40 2>/dev/null || exit 9
+                      touch /x/up; while :; do sleep 0.02; done";
+        let mut line = machine.line(&format!("{RUN} {words} -v @/:/x host bash -c"));
+        line.push(script.into());
+        let process = machine.start(&line);
+        wait_for(&machine.path("up"));
+        let pid = process.id().to_string();
+        assert!(Command::new("kill").args(["-40", &pid]).status().unwrap().success());
+        end(process, "").assert(3, "got it");
+        fs::remove_file(machine.path("up")).unwrap();
+    }
+    machine.assert_clean();
 }
 
 #[test]

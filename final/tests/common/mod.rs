@@ -7,10 +7,14 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use workshop::cage::Cage;
 use workshop::testing;
+use workshop::wait::until;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A machine of its own, with a folder for images and state.
 pub struct Machine {
@@ -105,7 +109,9 @@ impl Machine {
         assert!(left.is_empty(), "{left:?}");
         assert_eq!(self.cage.cgroups(), Vec::<PathBuf>::new());
         assert_eq!(self.cage.mounts().unwrap().len(), self.mounts);
-        assert!(self.cage.processes().is_empty(), "{:?}", self.cage.processes());
+        // The one who puts the host's network back takes two seconds.
+        let ended = until(PATIENCE, || self.cage.processes().is_empty());
+        assert!(ended, "{:?}", self.cage.processes());
     }
 }
 
@@ -139,5 +145,5 @@ impl Ended {
 
 /// Waits for a file to appear.
 pub fn wait_for(path: &Path) {
-    assert!(workshop::wait::until(std::time::Duration::from_secs(10), || path.exists()));
+    assert!(until(PATIENCE, || path.exists()));
 }
