@@ -1,5 +1,4 @@
 //! What containers change on the host's network, and that it is put back.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,11 +7,7 @@ use std::time::{Duration, Instant};
 
 use workshop::wait::until;
 
-mod common;
-
-use common::{Machine, end, machine, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::machine::{Machine, PATIENCE, end, machine, wait_for};
 
 /// What the machine's network looks like.
 fn network(machine: &Machine) -> String {
