@@ -11,6 +11,7 @@ workshop::transcripts!(
     mount_proc_gone,
     mount_propagation,
     mount_unshare_links,
+    pid_fork,
     pid_killed,
     pid_one,
     pid_second_child,
