@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use workshop::steps::{self, Step};
-use workshop::{check, clean, diff, ladder, output, project, rootfs, start, transcript, vm};
+use workshop::{bench, check, clean, diff, ladder, output, project, rootfs, start, transcript, vm};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -34,6 +34,12 @@ enum Command {
     Diff(Diff),
     /// Checks a container with evidence from the kernel
     Check(check::Options),
+    Bench(bench::Options),
+    /// What `bench` does in its cage
+    #[command(hide = true)]
+    BenchPart {
+        plan: String,
+    },
     Vm(vm::Options),
     /// What the virtual machine is made of
     #[command(subcommand, hide = true)]
@@ -83,6 +89,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::Play { sessions } => transcript::print(&sessions),
             Command::Proofs => start::proofs(),
             Command::Check(options) => check::check(&options),
+            Command::Bench(options) => bench::bench(&options),
+            Command::BenchPart { plan } => bench::play(&plan),
             Command::Vm(options) => vm::run(&options),
             Command::VmPart(part) => vm::play(&part),
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
