@@ -3,7 +3,10 @@
 workshop::transcripts!(
     chroot_tiny,
     chroot_working_directory,
+    container,
+    file_inside,
     final_processes,
+    hostname_before,
     mount_by_hand,
     mount_inside,
     mount_leak,
@@ -15,4 +18,5 @@ workshop::transcripts!(
     pid_killed,
     pid_one,
     pid_second_child,
+    privilege,
 );
