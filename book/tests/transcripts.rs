@@ -1,3 +1,13 @@
 //! Plays the book's own sessions for real, and compares them with what was recorded.
 
-workshop::transcripts!(final_processes);
+workshop::transcripts!(
+    bomb,
+    final_processes,
+    killed_run,
+    link_down,
+    network_seen,
+    overlay_break,
+    overlay_by_seed,
+    overlay_gone,
+    overlay_layers,
+);
