@@ -27,6 +27,23 @@ pub enum Piece {
     Part,
 }
 
+/// A session of a folder as HTML, or one part of it; what is different on cgroup v1 is folded below.
+pub fn html(folder: &Path, name: &str, part: Option<usize>) -> Result<String> {
+    let mut html = Session::read(folder, name, "")?.html(part)?;
+    if folder.join(format!("snapshots/{name}{V1}.snap")).is_file() {
+        let other = Session::read(folder, name, V1)?.html(part)?;
+        if other != html {
+            html += &format!(
+                "\n<details class=\"v1\">\n<summary>On cgroup v1</summary>\n{other}\n</details>"
+            );
+        }
+    }
+    Ok(format!("<figure class=\"session\">\n{html}\n</figure>\n"))
+}
+
+/// How the name of a snapshot ends that was recorded on cgroup v1, where it is another.
+const V1: &str = ".v1";
+
 /// A session and its recorded transcript.
 pub struct Session {
     session: String,
@@ -34,8 +51,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Reads `NAME.session` and `snapshots/NAME.snap` in a folder.
-    pub fn read(folder: &Path, name: &str) -> Result<Self> {
+    /// Reads `NAME.session` and `snapshots/NAME.snap` in a folder, or a variant of it.
+    pub fn read(folder: &Path, name: &str, variant: &str) -> Result<Self> {
         let read = |path: &Path, cure: &str| {
             fs::read_to_string(path).map_err(|error| {
                 anyhow!("cannot read {}: {}. {cure}", path.display(), output::reason(&error))
@@ -43,8 +60,8 @@ impl Session {
         };
         let session = folder.join(format!("{name}.session"));
         let session = read(&session, "Write the session first")?;
-        let snapshot = folder.join(format!("snapshots/{name}.snap"));
-        let snapshot = read(&snapshot, "Record it: INSTA_UPDATE=always cargo test")?;
+        let snapshot = folder.join(format!("snapshots/{name}{variant}.snap"));
+        let snapshot = read(&snapshot, "Record it as book/README.md says")?;
         let transcript = snapshot
             .strip_prefix("---\n")
             .and_then(|rest| rest.split_once("\n---\n"))
@@ -99,9 +116,7 @@ impl Session {
             }
         }
         if let Some(Line { text, .. }) = typed.next() {
-            bail!(
-                "the transcript does not show `{text}`. Record it again: INSTA_UPDATE=always cargo test"
-            );
+            bail!("the transcript does not show `{text}`. Record it again");
         }
         Ok(pieces)
     }
@@ -159,14 +174,14 @@ pub fn terminal_html(number: Option<usize>, screen: &str) -> String {
 }
 
 /// A line of a session.
-struct Line<'a> {
-    text: &'a str,
+pub(crate) struct Line<'a> {
+    pub(crate) text: &'a str,
     /// An empty line stands before it
     begins: bool,
 }
 
 /// What is typed, line by line.
-fn typed(session: &str) -> impl Iterator<Item = Line<'_>> {
+pub(crate) fn typed(session: &str) -> impl Iterator<Item = Line<'_>> {
     let mut empty = false;
     session.lines().filter_map(move |line| {
         let begins = std::mem::replace(&mut empty, line.is_empty());

@@ -175,7 +175,8 @@ fn make_cgroup(name: &str) -> Result<PathBuf> {
     Ok(cgroup)
 }
 
-fn remove_cgroup(cgroup: &Path) -> Result<()> {
+/// Removes a cgroup and those below it.
+pub(crate) fn remove_cgroup(cgroup: &Path) -> Result<()> {
     for below in kernel::cgroups_below(cgroup) {
         remove_cgroup(&below)?;
     }

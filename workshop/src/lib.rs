@@ -3,6 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
+pub mod bench;
 pub mod cage;
 pub mod check;
 pub mod checks;

@@ -1,12 +1,13 @@
 //! `cargo workshop`: the helper that goes with the steps.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use workshop::steps::{self, Step};
-use workshop::{check, clean, diff, ladder, output, project, rootfs, start, transcript, vm};
+use workshop::{bench, check, clean, diff, ladder, output, project, rootfs, start, transcript, vm};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
@@ -21,6 +22,9 @@ enum Command {
     /// Plays sessions and prints their transcripts, each with a unit separator after it
     #[command(hide = true)]
     Play {
+        /// What `cargo run -p mine` starts in them
+        #[arg(long)]
+        mine: Option<PathBuf>,
         sessions: Vec<String>,
     },
     /// What `cargo workshop` does as root
@@ -34,6 +38,12 @@ enum Command {
     Diff(Diff),
     /// Checks a container with evidence from the kernel
     Check(check::Options),
+    Bench(bench::Options),
+    /// What `bench` does in its cage
+    #[command(hide = true)]
+    BenchPart {
+        plan: String,
+    },
     Vm(vm::Options),
     /// What the virtual machine is made of
     #[command(subcommand, hide = true)]
@@ -80,9 +90,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(command) => match command {
             Command::Rootfs(args) => rootfs::run(&args),
             Command::Diff(args) => differences(&args),
-            Command::Play { sessions } => transcript::print(&sessions),
+            Command::Play { mine, sessions } => transcript::print(&sessions, mine.as_deref()),
             Command::Proofs => start::proofs(),
             Command::Check(options) => check::check(&options),
+            Command::Bench(options) => bench::bench(&options),
+            Command::BenchPart { plan } => bench::play(&plan),
             Command::Vm(options) => vm::run(&options),
             Command::VmPart(part) => vm::play(&part),
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),

@@ -33,22 +33,35 @@ pub fn binaries() -> Result<PathBuf> {
 
 /// Builds packages of the workspace, with cargo's own words for what goes wrong.
 pub fn build(packages: &[&str]) -> Result<()> {
+    let mut words = vec!["build"];
+    if binaries()?.ends_with("release") {
+        words.push("--release");
+    }
+    words.extend(packages.iter().flat_map(|package| ["--package", package]));
+    cargo(&words, &packages.join(", "))
+}
+
+/// Builds `final` as it is meant to be used.
+pub fn build_final() -> Result<()> {
+    cargo(&["build-final"], "final. It needs a static C library (Fedora: glibc-static)")
+}
+
+/// The release build of `final`.
+pub fn released_final() -> Result<PathBuf> {
+    Ok(binaries()?.with_file_name("release").join("final"))
+}
+
+fn cargo(words: &[&str], what: &str) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.arg("build").current_dir(root()?);
+    build.args(words).current_dir(root()?);
     // In a script stderr is for errors.
     if !io::stderr().is_terminal() {
-        build.arg("--quiet");
-    }
-    if binaries()?.ends_with("release") {
-        build.arg("--release");
-    }
-    for package in packages {
-        build.args(["--package", package]);
+        build.env("CARGO_TERM_QUIET", "true");
     }
     let status = build.status().context("cannot start cargo. Is it in the PATH?")?;
     if !status.success() {
-        bail!("cannot build {}. Mend what the compiler says above", packages.join(", "));
+        bail!("cannot build {what}. Mend what the compiler says above");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Cgroups of killed runs, `mydocker-PID`, and of killed checks, `workshop-PID-COUNT`.
+//! Cgroups of killed runs, `mydocker-PID`, and of killed checks and benches, `workshop-PID-COUNT`.
 
 use std::collections::HashSet;
 use std::fs;
@@ -21,12 +21,10 @@ const ROUNDS: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn find(_project: &Path) -> Result<Vec<Leftover>> {
-    let limits_processes = |mount: &Mount| {
-        mount.kind == "cgroup2"
-            || mount.kind == "cgroup" && mount.options.split(',').any(|option| option == "pids")
-    };
+    // The bench has one in every tree.
+    let is_tree = |mount: &Mount| ["cgroup", "cgroup2"].contains(&mount.kind.as_str());
     let (mut stale, mut seen) = (Vec::new(), HashSet::new());
-    for mount in mountinfo::own()?.into_iter().filter(limits_processes) {
+    for mount in mountinfo::own()?.into_iter().filter(is_tree) {
         search(&mount.point, &mut stale);
     }
     // A tree that is mounted twice shows everything twice.
