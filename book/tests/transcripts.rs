@@ -2,6 +2,10 @@
 
 workshop::transcripts!(
     bomb,
+    by_hand,
+    by_hand_limits,
+    cgroup_machine,
+    cgroup_rules,
     final_processes,
     killed_run,
     link_down,
