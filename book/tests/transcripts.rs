@@ -1,3 +1,27 @@
 //! Plays the book's own sessions for real, and compares them with what was recorded.
 
-workshop::transcripts!(final_processes);
+workshop::transcripts!(
+    final_processes,
+    gap_root,
+    gap_sysctl,
+    gap_device,
+    gap_internet,
+    gap_names,
+    gap_host,
+    gap_binary,
+    gap_privileges,
+    gap_inherited,
+    gap_killed,
+    final_namespaces,
+    final_debug,
+    final_root,
+    final_links,
+    final_pivot,
+    final_devices,
+    final_privileges,
+    final_limits,
+    final_status,
+    final_init,
+    final_signals,
+    final_kept,
+);
