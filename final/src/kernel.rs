@@ -12,7 +12,8 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::pty::Winsize;
 use nix::sched::CloneFlags;
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{ForkResult, Pid};
 
 /// Which of the two processes returned from [`clone3`].
@@ -65,15 +66,55 @@ pub(crate) fn fork() -> nix::Result<ForkResult> {
     unsafe { nix::unistd::fork() }
 }
 
+/// The number of a signal, which may be a real-time one: nix has no names for those (signal(7)).
+pub(crate) type SignalNumber = c_int;
+
 /// Sends a signal to the process behind a pidfd: never to another one that got its pid
 /// (pidfd_send_signal(2)).
-pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd, signal: Signal) -> nix::Result<()> {
+pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd, signal: SignalNumber) -> nix::Result<()> {
     let info = null::<libc::siginfo_t>();
     // SAFETY: without siginfo, the call takes numbers only.
-    let sent = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal as c_int, info, 0)
-    };
+    let sent =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
     Errno::result(sent).map(drop)
+}
+
+/// Sends a signal to a process (kill(2)).
+pub(crate) fn send_signal(pid: Pid, signal: SignalNumber) -> nix::Result<()> {
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::kill(pid.as_raw(), signal) }).map(drop)
+}
+
+/// Waits for any signal; all have to be blocked (sigwait(3)).
+pub(crate) fn next_signal() -> nix::Result<SignalNumber> {
+    let mut signal = 0;
+    // SAFETY: the set outlives the call, which writes one number.
+    match unsafe { libc::sigwait(SigSet::all().as_ref(), &raw mut signal) } {
+        0 => Ok(signal),
+        error => Err(Errno::from_raw(error)),
+    }
+}
+
+/// A child that has ended, with its exit status as a shell tells it: 128+n for signal n. With
+/// WNOHANG, none if none has (waitpid(2)).
+pub(crate) fn wait(which: Option<Pid>, flags: WaitPidFlag) -> nix::Result<Option<(Pid, u8)>> {
+    let mut status = 0;
+    let which = which.map_or(-1, Pid::as_raw);
+    loop {
+        // SAFETY: the kernel writes one number.
+        let ended = unsafe { libc::waitpid(which, &raw mut status, flags.bits()) };
+        match Errno::result(ended) {
+            Ok(0) => return Ok(None),
+            Ok(pid) if libc::WIFSIGNALED(status) => {
+                return Ok(Some((Pid::from_raw(pid), 128 + libc::WTERMSIG(status) as u8)));
+            }
+            Ok(pid) if libc::WIFEXITED(status) => {
+                return Ok(Some((Pid::from_raw(pid), libc::WEXITSTATUS(status) as u8)));
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Replaces this process by the program behind `file` (execveat(2)). Returns only on failure.
@@ -105,13 +146,25 @@ pub(crate) fn close_on_exec_from(first: RawFd) -> nix::Result<()> {
     Errno::result(marked).map(drop)
 }
 
-/// Closes every descriptor, and ends with the status that `last` returns. For a
-/// process that lives on without any files.
-pub(crate) fn close_all_and_end(last: impl FnOnce() -> u8) -> ! {
-    // SAFETY: whoever owns these descriptors does not use them any more: nothing runs after `last`,
-    // which has none.
-    unsafe { libc::syscall(libc::SYS_close_range, 0, c_uint::MAX, 0) };
-    exit(last())
+/// Closes every descriptor but one, and ends with the status that `last` returns. For a process
+/// that lives on without the files of the one it was forked from.
+pub(crate) fn close_others_and_end<T: AsFd>(
+    kept: Option<T>,
+    last: impl FnOnce(Option<T>) -> u8,
+) -> ! {
+    let close = |first: c_uint, end: c_uint| {
+        // SAFETY: whoever owns these descriptors does not use them any more: nothing runs after
+        // `last`, which has none but the one that is kept.
+        unsafe { libc::syscall(libc::SYS_close_range, first, end, 0) };
+    };
+    match kept.as_ref().map(|kept| kept.as_fd().as_raw_fd() as c_uint) {
+        Some(kept) => {
+            close(0, kept.saturating_sub(1));
+            close(kept + 1, c_uint::MAX);
+        }
+        None => close(0, c_uint::MAX),
+    }
+    exit(last(kept))
 }
 
 /// What a mount forbids: `MOUNT_ATTR_*` of mount_setattr(2).
@@ -200,6 +253,22 @@ pub(crate) fn attach(mount: BorrowedFd, target: BorrowedFd) -> nix::Result<()> {
     let moved =
         unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, c"".as_ptr(), flags) };
     Errno::result(moved).map(drop)
+}
+
+/// Reads an option of a socket into a buffer, which also holds the question (getsockopt(2)).
+pub(crate) fn socket_option(
+    socket: impl AsFd,
+    level: c_int,
+    name: c_int,
+    buffer: &mut [u8],
+) -> nix::Result<()> {
+    let mut length = buffer.len().try_into().map_err(|_| Errno::EINVAL)?;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads and writes no more than `length` bytes of the buffer.
+    let read = unsafe {
+        libc::getsockopt(socket, level, name, buffer.as_mut_ptr().cast(), &raw mut length)
+    };
+    Errno::result(read).map(drop)
 }
 
 /// The size of the terminal (ioctl_tty(2)).

@@ -15,7 +15,7 @@
 //! | 07 mount | `mount`, `devices` | /dev, /sys, volumes; masked and read-only paths |
 //! | 08 cgroups | `cgroup` | memory, processors and processes, on v1 and v2 |
 //! | 09 overlay | `overlay`, `image` | several layers; kept, or in memory |
-//! | 10 network | [`network`] | netlink, NAT, published ports |
+//! | 10 network | [`network`] | netlink, NAT, published ports; the host is put back |
 //! | | `capabilities`, `seccomp`, `user` | what root in a container may not do |
 //! | | `state`, `prune` | what crashes leave is found and removed |
 

@@ -17,6 +17,10 @@ pub(crate) const NOT_FOUND: u8 = 127;
 /// What to do where only root may.
 pub(crate) const AS_ROOT: &str = "Run it as root; in a container, one started with --privileged";
 
+/// What to do where a system call is missing.
+const MISSING: &str = "Linux 5.12 or newer can, unless a seccomp filter around us forbids it: in a \
+                       container, use one started with --privileged";
+
 /// Adds to a failed call what it was for and a way out.
 pub(crate) trait Attempt<T> {
     /// Turns an error into "cannot `what`: reason. `cure`".
@@ -25,7 +29,12 @@ pub(crate) trait Attempt<T> {
 
 impl<T, E: Into<io::Error>> Attempt<T> for Result<T, E> {
     fn or_cannot(self, what: impl fmt::Display, cure: &str) -> anyhow::Result<T> {
-        self.map_err(|error| anyhow!("cannot {what}: {}. {cure}", reason(&error.into())))
+        self.map_err(|error| {
+            let error = error.into();
+            let missing = error.raw_os_error() == Some(Errno::ENOSYS as i32);
+            let cure = if missing { MISSING } else { cure };
+            anyhow!("cannot {what}: {}. {cure}", reason(&error))
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -201,8 +202,14 @@ pub(crate) fn files(root: &Root, folder: &Path) -> Result<()> {
 pub(crate) fn volume(root: &Root, volume: &Volume) -> Result<()> {
     let (source, target) = (volume.source.display(), volume.target.display());
     let what = || format!("mount {source} on {target} in the container");
-    let data = fs::metadata(&volume.source)
-        .or_cannot(what(), &format!("Does {source} exist? Make it first"))?;
+    let data = match fs::metadata(&volume.source) {
+        // As Docker's -v has it.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::create_dir_all(&volume.source).and_then(|()| fs::metadata(&volume.source))
+        }
+        found => found,
+    };
+    let data = data.or_cannot(what(), &format!("Can {source} be read, or else be made?"))?;
     let mount = kernel::clone_mount(AT_FDCWD, &c_path(&volume.source)?, true);
     let mount = mount.or_cannot(what(), AS_ROOT)?;
     let read_only = if volume.read_only { MOUNT_ATTR_RDONLY } else { 0 };

@@ -13,11 +13,22 @@ use crate::parse::{self, Cpus, Host, Name, Processes, Security, Tmpfs, User, Var
 /// Where images and state are kept if nobody says otherwise.
 const ROOT: &str = "/var/lib/containers-from-scratch";
 
+const AFTER_HELP: &str = "\
+Examples:
+  final run --rm -it host /bin/sh
+  final run --rm -m 64m --cpus 0.5 --pids-limit 20 host ps
+  final run --rm -p 8080:80 -v ./site:/site:ro -w /site host ls -l
+
+Exit status:
+  the command's own, or 128+n if signal n ended it
+  125: the container did not start   126: the command cannot be executed
+    2: wrong usage                   127: the command is not there";
+
 /// Runs containers, from scratch
 #[derive(Debug, Parser)]
-#[command(name = "final", version)]
+#[command(name = "final", version, next_line_help = true)]
 pub(crate) struct Cli {
-    /// Where images and the state of containers are kept
+    /// Images and state are here
     #[arg(long, value_name = "DIR", default_value = ROOT, global = true)]
     pub(crate) root: PathBuf,
     #[command(subcommand)]
@@ -27,6 +38,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Runs a command in a new container
+    #[command(after_help = AFTER_HELP)]
     Run(Box<Run>),
     /// Removes containers that were kept, with what they wrote
     Rm {
@@ -34,14 +46,14 @@ pub(crate) enum Command {
         #[arg(value_name = "CONTAINER", required = true)]
         names: Vec<Name>,
     },
-    /// Removes what crashes and reboots left; containers that run or are kept stay as they are
+    /// Removes what crashes and reboots left, and nothing else
     Prune,
 }
 
 /// The options of `run`.
 #[derive(Args, Debug)]
 pub(crate) struct Run {
-    /// The image, such as `host`: this machine's own programs
+    /// The image; `host` always is one: this machine's own programs
     #[arg(value_name = "IMAGE")]
     pub(crate) image: OsString,
     /// The command and its arguments [default: the image's]
@@ -51,7 +63,7 @@ pub(crate) struct Run {
     /// IMAGE is a folder with a root filesystem, which is left untouched
     #[arg(long)]
     pub(crate) rootfs: bool,
-    /// Remove the container when it ends; what it writes is kept in memory only
+    /// Remove the container when it ends; what it writes is in memory only
     #[arg(long)]
     pub(crate) rm: bool,
     /// Let the command read stdin
@@ -66,61 +78,61 @@ pub(crate) struct Run {
     /// What to run in the place of the image's entrypoint
     #[arg(long, value_name = "COMMAND")]
     pub(crate) entrypoint: Option<OsString>,
-    /// The working directory
+    /// Where it runs; made if missing [default: the image's, else /]
     #[arg(short, long, value_name = "DIR", value_parser = os(parse::workdir))]
     pub(crate) workdir: Option<PathBuf>,
-    /// Who runs the command: names or numbers [default: the image's, else root]
+    /// Who runs it, by name or number [default: the image's, else root]
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub(crate) user: Option<User>,
-    /// A variable; without a value, ours
+    /// A variable; without =VALUE it has the value that it has here
     #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = os(parse::variable))]
     pub(crate) env: Vec<Variable>,
-    /// A file of variables, one a line
+    /// A file of variables, one a line; a line that begins with # is none
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Vec<PathBuf>,
     /// Start a process 1 that removes zombies and passes signals on
     #[arg(long)]
     pub(crate) init: bool,
 
-    /// A folder or file of the host to show inside
+    /// A folder or file of the host; a missing SOURCE becomes a folder
     #[arg(short, long, value_name = "SOURCE:TARGET[:ro]", value_parser = os(parse::volume))]
     pub(crate) volume: Vec<Volume>,
-    /// A folder in memory; options are size=, mode=, exec and ro
+    /// A folder in memory, such as /run:size=64m,mode=755,exec or /a:ro
     #[arg(long, value_name = "TARGET[:OPTIONS]", value_parser = os(parse::tmpfs))]
     pub(crate) tmpfs: Vec<Tmpfs>,
     /// Make the root filesystem read-only
     #[arg(long)]
     pub(crate) read_only: bool,
 
-    /// Its network: on the bridge, nothing but lo, or the host's own
+    /// Bridged, lo only, or the host's own
     #[arg(long, visible_alias = "net", value_name = "bridge|none|host", default_value_t)]
     pub(crate) network: network::Mode,
-    /// Its address on the bridge [default: the first that is free]
+    /// An address from 10.20.30.2 to 10.20.30.254 [default: one that is free]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) ip: Option<Ipv4Addr>,
-    /// A port of the host that leads to one of the container
-    #[arg(short, long, value_name = "[IP:]HOST:CONTAINER[/udp]")]
+    /// A port of the host that leads to one of the container: 8080:80
+    #[arg(short, long, value_name = "[IP:]HOST:CONTAINER[/tcp|udp]")]
     pub(crate) publish: Vec<network::Port>,
     /// The hostname [default: the container's name]
     #[arg(long, value_name = "NAME", value_parser = parse::hostname)]
     pub(crate) hostname: Option<String>,
-    /// A name server for /etc/resolv.conf
+    /// A name server for /etc/resolv.conf [default: the host's]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) dns: Vec<IpAddr>,
-    /// A line for /etc/hosts
+    /// A line for /etc/hosts, such as db:10.1.2.3
     #[arg(long, value_name = "NAME:ADDRESS")]
     pub(crate) add_host: Vec<Host>,
 
-    /// The most memory, such as 64m or 1.5g; as much swap comes on top, as Docker has it
-    #[arg(short, long, value_name = "BYTES", value_parser = parse::memory)]
+    /// The most memory, such as 64m or 1.5g; as much swap comes on top
+    #[arg(short, long, value_name = "BYTES[k|m|g]", value_parser = parse::memory)]
     pub(crate) memory: Option<u64>,
-    /// How many processors' time it gets at most, such as 0.5
+    /// How many processors' time it gets at most; 0.5 is half of one
     #[arg(long, value_name = "NUMBER")]
     pub(crate) cpus: Option<Cpus>,
-    /// Its share where processors are scarce; 1024 is what others have
+    /// Its share where they are scarce, from 2 to 262144; others have 1024
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(2..=262_144))]
     pub(crate) cpu_shares: Option<u64>,
-    /// How many processes and threads there can be; -1 is no limit
+    /// How many processes and threads there can be [default: -1, no limit]
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) pids_limit: Option<Processes>,
 
@@ -133,12 +145,11 @@ pub(crate) struct Run {
     /// Give all capabilities and devices, and hide and forbid nothing
     #[arg(long)]
     pub(crate) privileged: bool,
-    /// no-new-privileges: programs cannot gain privileges; seccomp=unconfined: allow every system
-    /// call
+    /// no-new-privileges, or seccomp=unconfined: allow all system calls
     #[arg(long, value_name = "OPTION")]
     pub(crate) security_opt: Vec<Security>,
 
-    /// Print every step of the start with its time
+    /// Print every step of the start with its time in microseconds
     #[arg(long, action = ArgAction::SetTrue)]
     pub(crate) debug: bool,
 }

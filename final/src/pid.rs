@@ -1,10 +1,12 @@
 //! Process 1 of a container (pid_namespaces(7)).
 
+use std::os::fd::OwnedFd;
+
 use anyhow::Result;
-use nix::errno::Errno;
+use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{ForkResult, Pid, getpid, setpgid, tcsetpgrp};
 
 use crate::kernel;
@@ -26,7 +28,7 @@ pub(crate) fn stay_as_init(terminal: bool) -> Result<()> {
         ForkResult::Parent { child } => {
             // Its memory tells nobody what we have open.
             let _ = prctl::set_dumpable(false);
-            kernel::close_all_and_end(|| reap(child))
+            kernel::close_others_and_end(None::<OwnedFd>, |_| reap(child))
         }
         ForkResult::Child => {
             let own_group = setpgid(Pid::from_raw(0), Pid::from_raw(0));
@@ -40,16 +42,16 @@ pub(crate) fn stay_as_init(terminal: bool) -> Result<()> {
     }
 }
 
-/// Waits for every process of the namespace, and returns the status of `command` as a shell would.
+/// Waits for every process of the namespace, and returns the status of `command`.
 fn reap(command: Pid) -> u8 {
     loop {
-        match SigSet::all().wait() {
-            Ok(Signal::SIGCHLD) => {
+        match kernel::next_signal() {
+            Ok(libc::SIGCHLD) => {
                 if let Some(status) = ended(command) {
                     return status;
                 }
             }
-            Ok(signal) => drop(kill(command, signal)),
+            Ok(signal) => drop(kernel::send_signal(command, signal)),
             Err(_) => {}
         }
     }
@@ -57,13 +59,10 @@ fn reap(command: Pid) -> u8 {
 
 fn ended(command: Pid) -> Option<u8> {
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, status)) if pid == command => return Some(status as u8),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == command => {
-                return Some(128 + signal as u8);
-            }
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return None,
-            _ => {}
+        match kernel::wait(None, WaitPidFlag::WNOHANG) {
+            Ok(Some((pid, status))) if pid == command => return Some(status),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return None,
         }
     }
 }

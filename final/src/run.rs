@@ -13,9 +13,9 @@ use crate::cgroup::Cgroup;
 use crate::channel::{Channel, Message};
 use crate::child::{self, Start};
 use crate::container::Container;
-use crate::kernel::{self, Cloned};
+use crate::kernel::{self, Cloned, SignalNumber};
 use crate::message::{AS_ROOT, Attempt, Failure, complain, warn};
-use crate::network;
+use crate::network::{self, Settler};
 use crate::options::Run;
 use crate::state::{Process, State, Store};
 use crate::supervisor::{self, Signals};
@@ -39,10 +39,14 @@ pub(crate) fn run(options: &Run, root: &Path) -> Result<u8> {
     let image = image::find(&store, options)?;
     trace.did("find the image");
     let container = Container::new(options, image, &store)?;
+    // What arrives from here on is for the container: nothing is left half done.
+    let signals = Signals::catch()?;
     let mut state = register(&store, &container)?;
     trace.did("write down what there will be to undo");
-    let outcome = start_and_supervise(&container, &store, &mut state, trace);
-    clean_up(&store, &mut state, outcome.as_ref().ok().copied());
+    let outcome = start_and_supervise(&container, &store, &mut state, &signals, trace);
+    if let Some(settler) = clean_up(&store, &mut state, outcome.as_ref().ok().copied()) {
+        settler.start()?;
+    }
     outcome
 }
 
@@ -70,13 +74,12 @@ fn start_and_supervise(
     container: &Container,
     store: &Store,
     state: &mut State,
+    signals: &Signals,
     mut trace: Trace,
 ) -> Result<u8> {
     state.cgroup.create(&container.limits)?;
     trace.did("create the cgroup with its limits");
     let into = state.cgroup.v2()?;
-    // What arrives from here on is for the container.
-    let signals = Signals::catch()?;
     let (ours, theirs) = Channel::pair()?;
     let cloned = kernel::clone3(NAMESPACES, into.as_ref().map(File::as_fd));
     let (pid, pidfd) = match cloned.or_cannot("create the container's namespaces", AS_ROOT)? {
@@ -91,7 +94,7 @@ fn start_and_supervise(
     drop(theirs);
     trace.did("clone a process into new namespaces");
     // The new process mounts while this one connects.
-    let connected = connect(state, &ours, store.root()).and_then(|()| ours.send(&Message::Go));
+    let connected = connect(state, &ours).and_then(|()| ours.send(&Message::Go));
     if let Err(error) = connected {
         return Err(give_up(&ours, &pidfd, error));
     }
@@ -103,24 +106,24 @@ fn start_and_supervise(
     let terminal = wait_for_command(&ours, container.program(), &mut trace)?;
     trace.did("the command runs");
     trace.print();
-    supervisor::supervise(pid, &pidfd, &signals, terminal, container.options.interactive)
+    supervisor::supervise(pid, &pidfd, signals, terminal, container.options.interactive)
 }
 
 /// Makes the container's network, and hands its namespace over as soon as there is one.
-fn connect(state: &State, child: &Channel, root: &Path) -> Result<()> {
+fn connect(state: &State, child: &Channel) -> Result<()> {
     if state.network.mode == network::Mode::Host {
         return Ok(());
     }
     let namespace = network::namespace::create()?;
     child.send(&Message::Network(namespace.try_clone()?))?;
-    let warnings = network::attach(&state.network, namespace.as_fd(), root)?;
+    let warnings = network::attach(&state.network, namespace.as_fd())?;
     warnings.iter().for_each(|warning| warn(warning));
     Ok(())
 }
 
 /// Ends a start. If the new process had failed before, that is the reason.
 fn give_up(child: &Channel, pidfd: &OwnedFd, error: anyhow::Error) -> anyhow::Error {
-    let _ = kernel::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL);
+    let _ = kernel::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL as SignalNumber);
     match wait_for_command(child, c"", &mut Trace::new(false)) {
         Err(reason) if reason.is::<Failure>() => reason,
         _ => error,
@@ -149,15 +152,16 @@ fn wait_for_command(child: &Channel, program: &CStr, trace: &mut Trace) -> Resul
 }
 
 /// Undoes what was done, goes on past failures and tells them all. A container that is kept is
-/// kept if its command ran.
-fn clean_up(store: &Store, state: &mut State, status: Option<u8>) {
+/// kept if its command ran. What is the same for all containers may be left to a settler.
+fn clean_up(store: &Store, state: &mut State, status: Option<u8>) -> Option<Settler> {
     if status.is_some() && state.cgroup.out_of_memory() > 0 {
         warn(
             "the kernel killed a process of the container: it reached its limit of memory. Raise it with --memory",
         );
     }
     let mut errors = state.cgroup.remove();
-    errors.extend(network::detach(&state.network, store.root()));
+    let (disconnected, settler) = network::detach(&state.network, store.root());
+    errors.extend(disconnected);
     if !errors.is_empty() {
         errors.push(anyhow!("cannot clean up after {}. Finish it with: final prune", state.name));
     } else if state.remove || status.is_none() {
@@ -167,4 +171,5 @@ fn clean_up(store: &Store, state: &mut State, status: Option<u8>) {
         errors.extend(store.save(state).err());
     }
     errors.iter().for_each(|error| complain(&format!("{error:#}")));
+    settler
 }

@@ -5,10 +5,12 @@
 //! goes with its end leaves nothing on a disk: its state is a file in `/run`, where nothing outlives
 //! a boot. Who adds or prunes a container holds the lock on `ROOT/lock`.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -17,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
 use crate::message::{AS_ROOT, Attempt};
-use crate::network::Attachment;
+use crate::network::{self, Attachment};
 use crate::parse::Name;
 
 /// A process, not to be mistaken for a later one with the same pid.
@@ -135,7 +137,11 @@ impl Store {
             let written = File::create_new(&file).and_then(|mut it| it.write_all(text.as_bytes()));
             written.or_cannot(format_args!("write {}", file.display()), NO_ROOM)
         };
-        let added = describe().and_then(|state| write(&state).map(|()| state));
+        let added = describe().and_then(|state| {
+            // An address that nothing tells of any more would be lost until the next `prune`.
+            write(&state).inspect_err(|_| drop(network::detach(&state.network, &self.root)))?;
+            Ok(state)
+        });
         if added.is_err() {
             let _ = self.remove(name);
         }
@@ -230,13 +236,26 @@ impl Process {
 
     pub(crate) fn of(pid: i32) -> Result<Self> {
         let (_, start) = stat(pid).with_context(|| format!("cannot read /proc/{pid}/stat"))?;
-        Ok(Self { pid, start, boot: boot()? })
+        Ok(Self { pid, start, boot: boot()?.to_owned() })
+    }
+
+    /// The one that is written like this, if it was started since the machine was.
+    pub(crate) fn on_this_boot(text: &str) -> Option<Self> {
+        let (pid, start) = text.split_once('-')?;
+        let (pid, start) = (pid.parse().ok()?, start.parse().ok()?);
+        Some(Self { pid, start, boot: boot().ok()?.to_owned() })
     }
 
     /// Not if it is a zombie, nor if the pid is another process's by now.
     pub(crate) fn is_alive(&self) -> bool {
         let same = |(state, start)| state != 'Z' && state != 'X' && start == self.start;
         boot().is_ok_and(|boot| boot == self.boot) && stat(self.pid).is_some_and(same)
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "{}-{}", self.pid, self.start)
     }
 }
 
@@ -248,10 +267,15 @@ fn stat(pid: i32) -> Option<(char, u64)> {
     Some((fields.next()?.chars().next()?, fields.nth(18)?.parse().ok()?))
 }
 
-fn boot() -> Result<String> {
+/// The machine's start, by a name that no other start has (random(4)).
+pub(crate) fn boot() -> Result<&'static str> {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if let Some(boot) = BOOT.get() {
+        return Ok(boot);
+    }
     let file = "/proc/sys/kernel/random/boot_id";
     let text = fs::read_to_string(file).or_cannot(format_args!("read {file}"), "Mount /proc")?;
-    Ok(text.trim().to_string())
+    Ok(BOOT.get_or_init(|| text.trim().to_string()))
 }
 
 fn parse(text: &str) -> Result<State> {
@@ -304,6 +328,7 @@ mod tests {
         let this = Process::this().unwrap();
         assert!(this.is_alive());
         assert!(!Process { start: this.start + 1, ..this.clone() }.is_alive());
+        assert_eq!(Process::on_this_boot(&this.to_string()), Some(this.clone()));
         assert!(!Process { boot: "before".into(), ..this }.is_alive());
     }
 

@@ -2,15 +2,15 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::WaitPidFlag;
 use nix::unistd::Pid;
 
-use crate::kernel;
+use crate::kernel::{self, SignalNumber};
 use crate::message::Attempt;
 use crate::terminal::{End, Terminal};
 
@@ -41,9 +41,8 @@ impl Signals {
         SignalFd::with_flags(&caught, flags).map(Self).or_cannot("open a signalfd", "Try again")
     }
 
-    fn next(&self) -> Option<Signal> {
-        let signal = self.0.read_signal().ok()??;
-        Signal::try_from(i32::try_from(signal.ssi_signo).ok()?).ok()
+    fn next(&self) -> Option<SignalNumber> {
+        self.0.read_signal().ok()??.ssi_signo.try_into().ok()
     }
 }
 
@@ -98,31 +97,31 @@ fn wait(
 
 /// Passes a signal on to process 1, as far as it is not for us.
 fn react(
-    signal: Signal,
+    signal: SignalNumber,
     container: BorrowedFd,
     terminal: Option<&mut Terminal>,
     asked: &mut u32,
 ) -> Result<()> {
-    let signal = match (signal, terminal) {
-        (Signal::SIGCHLD, _) => return Ok(()),
-        (Signal::SIGWINCH, Some(terminal)) => {
+    let signal = match (Signal::try_from(signal), terminal) {
+        (Ok(Signal::SIGCHLD), _) => return Ok(()),
+        (Ok(Signal::SIGWINCH), Some(terminal)) => {
             terminal.resize();
             return Ok(());
         }
         // Process 1 of a container cannot be stopped by them: only we stop, until `fg`.
-        (Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU, terminal) => {
+        (Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU), terminal) => {
             return stop(terminal);
         }
-        (Signal::SIGINT | Signal::SIGTERM, _) => {
+        (Ok(Signal::SIGINT | Signal::SIGTERM), _) => {
             *asked += 1;
             // Without a handler, a process 1 does not even notice.
-            if *asked >= INSISTENCE { Signal::SIGKILL } else { signal }
+            if *asked >= INSISTENCE { Signal::SIGKILL as SignalNumber } else { signal }
         }
         _ => signal,
     };
     match kernel::pidfd_send_signal(container, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(error) => Err(error).or_cannot(format_args!("pass on {signal}"), "Try again"),
+        Err(error) => Err(error).or_cannot(format_args!("pass on signal {signal}"), "Try again"),
     }
 }
 
@@ -137,14 +136,10 @@ fn stop(mut terminal: Option<&mut Terminal>) -> Result<()> {
     Ok(())
 }
 
-/// The exit status as a shell would tell it: 128+n for signal n.
 fn status(pid: Pid) -> Result<u8> {
-    loop {
-        match waitpid(pid, None) {
-            Ok(WaitStatus::Exited(_, status)) => return Ok(status as u8),
-            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128 + signal as u8),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(error).context("cannot wait for the container"),
-        }
+    let ended = kernel::wait(Some(pid), WaitPidFlag::empty());
+    match ended.context("cannot wait for the container")? {
+        Some((_, status)) => Ok(status),
+        None => bail!("cannot wait for the container: it has not ended"),
     }
 }

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +16,9 @@ use nix::sys::socket::{
 };
 
 use super::port::{Port, Protocol};
-use super::state::{Record, State};
+use super::state::{Owner, Record, State};
 use super::{GATEWAY, PREFIX, Plan, contains, failed, veth};
+use crate::state::Process;
 
 /// How long the kernel may take to remove the interfaces of a container that has ended.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const STEPS: u8 = 40;
 
 /// Takes an address for a container: the one it asks for, or the first free one. Answers the host's
 /// network as well.
-pub(super) fn take(plan: &Plan, container: &str, root: &Path) -> Result<(String, Ipv4Addr)> {
+pub(super) fn take(plan: &Plan, owner: &Owner) -> Result<(String, Ipv4Addr)> {
     let [a, b, c, _] = GATEWAY.octets();
     let range = match plan.ip {
         Some(ip) => vec![check(ip)?],
@@ -37,15 +37,15 @@ pub(super) fn take(plan: &Plan, container: &str, root: &Path) -> Result<(String,
     };
     let start = Instant::now();
     loop {
-        let state = State::lock(root)?;
+        let state = State::lock()?;
         check_ports(&plan.ports, &state)?;
         let mut free = range.iter().copied().filter(|ip| state.record(*ip).is_none()).peekable();
         if free.peek().is_none() {
             return Err(exhausted(plan, &state));
         }
         if let Some(ip) = free.find(|ip| !is_in_use(*ip)) {
-            let container = container.to_owned();
-            state.take(&Record { container, ip, ports: plan.ports.clone() })?;
+            let (owner, supervisor) = (owner.clone(), Process::this()?);
+            state.take(&Record { owner, supervisor, ip, ports: plan.ports.clone() })?;
             return Ok((state.network, ip));
         }
         drop(free);
@@ -171,5 +171,5 @@ fn process_with(port: &Port) -> Option<String> {
 }
 
 fn name(record: &Record) -> String {
-    format!("the container {}", record.container)
+    format!("the container {} of --root {}", record.owner.container, record.owner.root)
 }

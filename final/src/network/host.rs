@@ -11,7 +11,7 @@ use super::link::{self, Bridge};
 use super::netlink::Socket;
 use super::port::Port;
 use super::state::{Record, State};
-use super::{failed, nat, note, survey, veth};
+use super::{failed, firewall, nat, note, survey, veth};
 
 /// Lets packets through between the bridge and the rest of the world (ip-sysctl).
 const FORWARD: &str = "net.ipv4.ip_forward";
@@ -24,8 +24,8 @@ const MADE_BRIDGE: &str = "bridge";
 const MADE_TABLE: &str = "table";
 const MADE: &str = "made";
 
-/// Sees to it that the host has all that its containers need. Answers the bridge, and what a
-/// container without published ports can do without.
+/// Sees to it that the host has all that its containers need. Answers the bridge, and what the
+/// container has to do without.
 pub(super) fn prepare(
     state: &State,
     socket: &mut Socket,
@@ -36,7 +36,9 @@ pub(super) fn prepare(
         Err(error) if ports.is_empty() => {
             Ok((bridge, Some(format!("the container reaches only this host: {error:#}"))))
         }
-        result => result.map(|()| (bridge, None)),
+        // Nobody needs to be told more than once.
+        Ok(first) => Ok((bridge, first.then(firewall::in_the_way).flatten())),
+        Err(error) => Err(error),
     }
 }
 
@@ -59,17 +61,19 @@ fn prepare_bridge(state: &State, socket: &mut Socket) -> Result<(Bridge, bool)> 
     Ok((bridge, true))
 }
 
-fn prepare_routing(state: &State, changed: bool) -> Result<()> {
+/// Whether this is the first time since the host was put back.
+fn prepare_routing(state: &State, changed: bool) -> Result<bool> {
     set(state, FORWARD, "1")?;
     if !changed && nat::exists() {
-        return Ok(());
+        return Ok(false);
     }
+    let first = !state.has_change(MADE_TABLE);
     let records = state.records()?;
     if records.iter().any(|record| !record.ports.is_empty()) {
         set(state, ROUTE_LOCALNET, "1")?;
     }
     state.note_change(MADE_TABLE, MADE)?;
-    publish(&records)
+    publish(&records).map(|()| first)
 }
 
 /// Closes the ports of containers that no record speaks of any more.
@@ -105,8 +109,7 @@ fn sysctl(name: &str) -> PathBuf {
     Path::new("/proc/sys").join(name.replace('.', "/"))
 }
 
-/// Puts everything back, if no container is left: some 40 ms, in which the kernel waits for the
-/// last who might look at what goes.
+/// Puts everything back, if no container is left.
 pub(super) fn restore(state: &State) -> Vec<Error> {
     let mut errors = Vec::new();
     let changes = match state.records() {
@@ -119,14 +122,19 @@ pub(super) fn restore(state: &State) -> Vec<Error> {
         Vec::new()
     });
     for (name, before) in changes {
-        let undone = match name.as_str() {
-            MADE_BRIDGE => link::open().and_then(|mut socket| link::remove_bridge(&mut socket)),
-            MADE_TABLE => nat::remove(),
-            _ => put_back(&name, &before),
-        };
-        note(&mut errors, undone.and_then(|()| state.forget(name)));
+        note(&mut errors, undo(state, &name, &before));
     }
     errors
+}
+
+/// Puts one change back and forgets it.
+pub(super) fn undo(state: &State, name: &str, before: &str) -> Result<()> {
+    match name {
+        MADE_BRIDGE => link::open().and_then(|mut socket| link::remove_bridge(&mut socket)),
+        MADE_TABLE => nat::remove(),
+        _ => put_back(name, before),
+    }?;
+    state.forget(name)
 }
 
 fn put_back(name: &str, before: &str) -> Result<()> {

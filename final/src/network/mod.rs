@@ -3,20 +3,19 @@
 //! A start goes in two halves. [`intent`] picks the address and changes nothing but files of ours,
 //! so that the caller can write down what there will be to undo; [`attach`] then does it, with the
 //! container's namespace at hand. [`detach`] undoes it, quickly: the veth pair dies with the
-//! namespace, which the kernel does in the background. [`settle`] puts the host back when the last
-//! container has gone, and [`prune`] undoes what killed runs left.
-//!
-//! All that share a host network have to share a `root`.
+//! namespace, which the kernel does in the background. A [`Settler`] puts the host back when the
+//! last container has gone, and [`prune`] undoes what killed runs left.
 
 mod addresses;
+mod firewall;
 mod host;
 mod link;
-mod names;
 pub(crate) mod namespace;
 mod nat;
 mod netlink;
 mod nftables;
 mod port;
+mod settle;
 mod state;
 mod survey;
 
@@ -34,9 +33,9 @@ use anyhow::{Error, Result, anyhow, bail};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-pub use names::{Host, hosts, resolv_conf};
 pub use port::{Port, Protocol};
-use state::{Record, State};
+pub use settle::{Settler, settle};
+use state::{Owner, Record, State};
 
 /// The bridge that all containers are connected to.
 pub const BRIDGE: &str = "mydocker0";
@@ -114,11 +113,12 @@ pub struct Attachment {
     pub ports: Vec<Port>,
 }
 
-/// Decides what the container gets: its address is taken from now on. Nothing else is changed.
+/// Decides what a container of this `--root` gets: its address is taken from now on, and belongs to
+/// it as long as this process lives. Nothing else is changed.
 ///
 /// # Errors
 ///
-/// The address or a port is taken, or cannot be had at all; `root` cannot be written.
+/// The address or a port is taken, or cannot be had at all; /run cannot be written.
 pub fn intent(plan: &Plan, container: &str, root: &Path) -> Result<Attachment> {
     let mut attachment = Attachment {
         mode: plan.mode,
@@ -134,7 +134,7 @@ pub fn intent(plan: &Plan, container: &str, root: &Path) -> Result<Attachment> {
         }
         return Ok(attachment);
     }
-    let (network, ip) = addresses::take(plan, container, root)?;
+    let (network, ip) = addresses::take(plan, &Owner::new(container, root))?;
     attachment.network = network;
     attachment.ip = Some(ip);
     attachment.veth = Some(veth(ip));
@@ -149,11 +149,11 @@ pub fn intent(plan: &Plan, container: &str, root: &Path) -> Result<Attachment> {
 /// # Errors
 ///
 /// A call failed. What was done until then is undone by [`detach`].
-pub fn attach(attachment: &Attachment, netns: BorrowedFd<'_>, root: &Path) -> Result<Vec<String>> {
+pub fn attach(attachment: &Attachment, netns: BorrowedFd<'_>) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     if let (Some(ip), Some(veth)) = (attachment.ip, &attachment.veth) {
         let mut socket = link::open()?;
-        let (bridge, warning) = host::prepare(&State::lock(root)?, &mut socket, &attachment.ports)?;
+        let (bridge, warning) = host::prepare(&State::lock()?, &mut socket, &attachment.ports)?;
         warnings.extend(warning);
         link::make_veth(&mut socket, &bridge, veth, ip, netns)?;
         if !attachment.ports.is_empty() {
@@ -169,51 +169,42 @@ pub fn attach(attachment: &Attachment, netns: BorrowedFd<'_>, root: &Path) -> Re
 /// Undoes, in no time, what was done for a container that has ended: its address is free and its
 /// ports lead nowhere. Goes on past failures, and answers all of them.
 ///
-/// What was changed for all containers is left to [`settle`].
-pub fn detach(attachment: &Attachment, root: &Path) -> Vec<Error> {
-    let Some(ip) = attachment.ip else { return Vec::new() };
+/// What was changed for all containers stays: if it was the last, somebody has to put that back.
+pub fn detach(attachment: &Attachment, root: &Path) -> (Vec<Error>, Option<Settler>) {
+    let Some(ip) = attachment.ip else { return (Vec::new(), None) };
     let mut errors = Vec::new();
-    match State::lock(root) {
+    let mut settler = None;
+    match State::lock() {
         // In another namespace, or before a reboot: there, not here, was something changed.
         Ok(state) if state.network != attachment.network => {
-            note(&mut errors, state::release_elsewhere(root, &attachment.network, ip));
+            note(&mut errors, state::release_elsewhere(&attachment.network, ip));
         }
         Ok(state) => {
-            let own = state.record(ip).filter(|it| it.container == attachment.container);
+            let owner = Owner::new(&attachment.container, root);
+            let own = state.record(ip).filter(|it| it.owner == owner);
             release(&state, own.as_slice(), &mut errors);
+            settler = Settler::needed(&state).unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            });
         }
         Err(error) => errors.push(error),
     }
-    errors
+    (errors, settler)
 }
 
-/// Puts back what was changed on the host, if no container is left: forwarding, the table of
-/// nf_tables, the bridge if it was made here. Goes on past failures, and answers all of them.
-///
-/// This takes some 40 ms, so it is for the time after the container's exit status is known.
-pub fn settle(root: &Path) -> Vec<Error> {
-    match State::lock(root) {
-        Ok(state) => {
-            let errors = host::restore(&state);
-            state.tidy();
-            errors
-        }
-        Err(error) => vec![error],
-    }
-}
-
-/// Undoes what was done for containers that are no more, and, when none is left, what was done for
-/// all of them. Goes on past failures, and answers all of them.
-pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
+/// Undoes what was done for containers whose supervisors are no more, under whatever root, and,
+/// when none is left, what was done for all of them. Goes on past failures, and answers all of them.
+pub fn prune() -> Vec<Error> {
     let mut errors = Vec::new();
-    match State::lock(root) {
+    match State::lock() {
         Ok(state) => {
             note(&mut errors, state.forget_other_boots());
             let mut gone = state.records().unwrap_or_else(|error| {
                 errors.push(error);
                 Vec::new()
             });
-            gone.retain(|record| !alive(&record.container));
+            gone.retain(|record| !record.supervisor.is_alive());
             release(&state, &gone, &mut errors);
             for Record { ip, .. } in gone {
                 // It has died with its namespace, unless somebody still looks into that one.
@@ -223,7 +214,7 @@ pub fn prune(root: &Path, alive: impl Fn(&str) -> bool) -> Vec<Error> {
         }
         Err(error) => errors.push(error),
     }
-    errors.extend(settle(root));
+    errors.extend(settle());
     errors
 }
 

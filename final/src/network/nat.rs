@@ -31,9 +31,8 @@
 //! }
 //! ```
 //!
-//! A packet must please every table. Where another one drops what is forwarded, as Docker's does
-//! (`iptables -P FORWARD DROP`), containers reach the host and each other only; then
-//! `iptables -I DOCKER-USER -i mydocker0 -j ACCEPT`, and the same with `-o`, lets them out.
+//! A packet must please every table: another one may drop what this one forwards, see
+//! [`firewall`](super::firewall).
 
 use std::net::Ipv4Addr;
 

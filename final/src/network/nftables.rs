@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::SockProtocol::NetlinkNetFilter;
 
-use super::netlink::{Message, Socket};
+use super::netlink::{Message, Socket, attributes};
 use super::port::Protocol;
 
 /// A chain that packets come through: its name, its type, where it hooks in, and when.
@@ -21,6 +21,7 @@ mod nfta {
     pub(super) const CHAIN_TABLE: u16 = 1;
     pub(super) const CHAIN_NAME: u16 = 3;
     pub(super) const CHAIN_HOOK: u16 = 4;
+    pub(super) const CHAIN_POLICY: u16 = 5;
     pub(super) const CHAIN_TYPE: u16 = 7;
     pub(super) const HOOK_NUMBER: u16 = 1;
     pub(super) const HOOK_PRIORITY: u16 = 2;
@@ -61,6 +62,59 @@ fn message(kind: i32, flags: i32) -> Message {
 /// `list table ip NAME`, without its contents
 pub(super) fn get_table(name: &str) -> Message {
     message(libc::NFT_MSG_GETTABLE, 0).text(nfta::TABLE_NAME, name)
+}
+
+/// `list chains`, of all families
+pub(super) fn list_chains() -> Message {
+    list(libc::NFT_MSG_GETCHAIN)
+}
+
+/// `list ruleset`: the rules of all families
+pub(super) fn list_rules() -> Message {
+    list(libc::NFT_MSG_GETRULE)
+}
+
+fn list(kind: i32) -> Message {
+    let kind = libc::NFNL_SUBSYS_NFTABLES << 8 | kind;
+    Message::new(kind as u16, libc::NLM_F_DUMP, &[libc::NFPROTO_UNSPEC as u8, 0, 0, 0])
+}
+
+/// A chain that the host has.
+pub(super) struct Chain {
+    pub(super) family: &'static str,
+    pub(super) table: String,
+    pub(super) name: String,
+    /// Where packets come in, if they do
+    pub(super) hook: Option<i32>,
+    /// What no rule accepts is dropped.
+    pub(super) drops: bool,
+}
+
+impl Chain {
+    /// Of IPv4 packets, from an answer to [`list_chains`].
+    pub(super) fn parse(answer: &[u8]) -> Option<Self> {
+        let (nfgenmsg, rest) = answer.split_at_checked(4)?;
+        let family = match i32::from(nfgenmsg[0]) {
+            libc::NFPROTO_IPV4 => "ip",
+            libc::NFPROTO_INET => "inet",
+            _ => return None,
+        };
+        let find = |bytes, name| attributes(bytes).find(|(it, _)| *it == name).map(|(_, it)| it);
+        let text = |name| {
+            let text = String::from_utf8_lossy(find(rest, name)?).into_owned();
+            Some(text.trim_end_matches('\0').to_owned())
+        };
+        let number = |bytes: &[u8]| bytes.first_chunk().map(|it| u32::from_be_bytes(*it));
+        let hook = find(rest, nfta::CHAIN_HOOK).and_then(|hook| find(hook, nfta::HOOK_NUMBER));
+        let policy = find(rest, nfta::CHAIN_POLICY).and_then(number);
+        Some(Self {
+            family,
+            table: text(nfta::CHAIN_TABLE)?,
+            name: text(nfta::CHAIN_NAME)?,
+            hook: hook.and_then(number).map(|hook| hook as i32),
+            drops: policy == Some(libc::NF_DROP as u32),
+        })
+    }
 }
 
 /// `add table ip NAME`

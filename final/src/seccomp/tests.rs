@@ -60,3 +60,22 @@ fn a_capability_opens_its_calls() {
     }
     assert_eq!(verdict(&program, libc::SYS_reboot as u32, 0, 0), EPERM);
 }
+
+#[test]
+fn a_call_that_a_filter_around_us_forbids_is_told() {
+    use crate::message::Attempt;
+    // A filter is for a thread and what that starts.
+    let forbidden = || {
+        let mut program = vec![load(offset::NUMBER)];
+        program.extend(rule(libc::SYS_mount_setattr, &[end(Missing)]));
+        program.push(end(Allow));
+        nix::sys::prctl::set_no_new_privs().unwrap();
+        crate::kernel::filter_system_calls(&program).unwrap();
+        let stdin = std::io::stdin();
+        let mount = std::os::fd::AsFd::as_fd(&stdin);
+        crate::kernel::restrict(mount, 0, false).or_cannot("lock it", "Try again")
+    };
+    let error = std::thread::spawn(forbidden).join().unwrap().unwrap_err().to_string();
+    assert!(error.starts_with("cannot lock it: Function not implemented. Linux 5.12"), "{error}");
+    assert!(error.contains("--privileged"), "{error}");
+}

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use super::support::{Namespace, Stage};
-use crate::network::{Attachment, Plan, attach, detach, intent, prune, settle};
+use super::support::{Namespace, Stage, die};
+use crate::network::state::FOLDER;
+use crate::network::{Attachment, Plan, attach, detach, intent, prune};
 
 /// Where a helper process of a test finds its root.
 const ROOT: &str = "NETWORK_TEST_ROOT";
@@ -33,7 +34,7 @@ fn addresses_are_shared_out_and_come_back() {
         for round in 0..300 {
             let attachment = take(stage.root, &format!("c{round}"));
             assert_eq!(attachment.ip, Some(Ipv4Addr::new(10, 20, 30, 2)));
-            assert!(detach(&attachment, stage.root).is_empty());
+            assert!(detach(&attachment, stage.root).0.is_empty());
         }
         let all: Vec<_> = (0..253).map(|count| take(stage.root, &format!("c{count}"))).collect();
         let distinct: HashSet<_> = all.iter().map(|attachment| attachment.ip).collect();
@@ -41,13 +42,17 @@ fn addresses_are_shared_out_and_come_back() {
         let error = refused(&Plan::default(), stage.root);
         assert!(error.contains("containers have all from 10.20.30.2 to 10.20.30.254"), "{error}");
         // Who gives one back makes room, once.
-        assert!(detach(&all[100], stage.root).is_empty());
-        assert!(detach(&all[100], stage.root).is_empty());
-        assert_eq!(take(stage.root, "late").ip, all[100].ip);
-        // And cannot give back what is another's by now.
-        assert!(detach(&all[100], stage.root).is_empty());
+        assert!(detach(&all[100], stage.root).0.is_empty());
+        assert!(detach(&all[100], stage.root).0.is_empty());
+        let late = take(stage.root, "late");
+        assert_eq!(late.ip, all[100].ip);
+        // And cannot give back what is another's by now: another name, or another root.
+        assert!(detach(&all[100], stage.root).0.is_empty());
+        assert!(detach(&late, Path::new("/elsewhere")).0.is_empty());
         refused(&Plan::default(), stage.root);
-        assert!(prune(stage.root, |_| false).is_empty());
+        for attachment in all.iter().chain([&late]) {
+            assert!(detach(attachment, stage.root).0.is_empty());
+        }
     });
 }
 
@@ -57,7 +62,7 @@ fn an_address_can_be_chosen() {
         let container = stage.start("chosen", &with_ip("10.20.30.77"));
         assert_eq!(container.attachment.ip, "10.20.30.77".parse().ok());
         let error = refused(&with_ip("10.20.30.77"), stage.root);
-        assert!(error.contains("10.20.30.77: the container chosen has it"), "{error}");
+        assert!(error.contains("10.20.30.77: the container chosen of"), "{error}");
         for ip in ["10.20.30.0", "10.20.30.1", "10.20.30.255", "10.20.31.2", "192.0.2.1"] {
             let error = refused(&with_ip(ip), stage.root);
             assert!(error.contains(&format!("cannot use the address {ip}")), "{error}");
@@ -72,15 +77,21 @@ fn an_address_can_be_chosen() {
 fn addresses_of_dead_containers_come_back() {
     Stage::play("addresses_of_dead_containers_come_back", |stage| {
         // Killed before, and killed after it was attached; somebody still holds its namespace.
-        take(stage.root, "dead");
+        die(&take(stage.root, "dead"));
         let namespace = Namespace::new();
         let killed = take(stage.root, "killed");
-        attach(&killed, namespace.as_fd(), stage.root).unwrap();
+        attach(&killed, namespace.as_fd()).unwrap();
+        die(&killed);
         let living = stage.start("living", &Plan::default());
-        assert!(prune(stage.root, |name| name == "living").is_empty());
-        assert_eq!(take(stage.root, "next").ip, Some(Ipv4Addr::new(10, 20, 30, 2)));
-        assert_eq!(take(stage.root, "after").ip, Some(Ipv4Addr::new(10, 20, 30, 3)));
-        assert!(prune(stage.root, |name| name == "living").is_empty());
+        // Whose root does not matter.
+        let elsewhere = intent(&Plan::default(), "living", Path::new("/elsewhere")).unwrap();
+        assert!(prune().is_empty());
+        let next = [take(stage.root, "next"), take(stage.root, "after")];
+        let ips = next.each_ref().map(|it| it.ip.unwrap().octets()[3]);
+        assert_eq!((ips, elsewhere.ip.unwrap().octets()[3]), ([2, 3], 5));
+        next.iter().for_each(die);
+        assert!(prune().is_empty());
+        assert!(detach(&elsewhere, Path::new("/elsewhere")).0.is_empty());
         living.end(stage);
     });
 }
@@ -89,19 +100,23 @@ fn addresses_of_dead_containers_come_back() {
 fn nothing_holds_after_a_reboot() {
     Stage::play("nothing_holds_after_a_reboot", |stage| {
         let stale = take(stage.root, "stale");
-        let folder = stage.root.join("network");
+        let folder = Path::new(FOLDER);
         // The same namespace, as it was called in another boot.
         let (_, namespace) = stale.network.split_once('-').unwrap();
         let before = format!("00000000-{namespace}");
         fs::rename(folder.join(&stale.network), folder.join(&before)).unwrap();
-        assert_eq!(take(stage.root, "fresh").ip, stale.ip);
+        let fresh = take(stage.root, "fresh");
+        assert_eq!(fresh.ip, stale.ip);
         let stale = Attachment { network: before.clone(), ..stale };
-        assert!(detach(&stale, stage.root).is_empty());
-        assert!(prune(stage.root, |_| true).is_empty());
+        assert!(detach(&stale, stage.root).0.is_empty());
+        assert!(prune().is_empty());
         assert!(!folder.join(before).exists());
         // The living one keeps its address.
-        assert_ne!(take(stage.root, "other").ip, stale.ip);
-        assert!(prune(stage.root, |_| false).is_empty());
+        let other = take(stage.root, "other");
+        assert_ne!(other.ip, stale.ip);
+        for attachment in [fresh, other] {
+            assert!(detach(&attachment, stage.root).0.is_empty());
+        }
     });
 }
 
@@ -109,20 +124,22 @@ fn nothing_holds_after_a_reboot() {
 fn an_address_that_somebody_else_uses_is_left_out() {
     Stage::play("an_address_that_somebody_else_uses_is_left_out", |stage| {
         // A container under another root.
-        let elsewhere = tempfile::tempdir().unwrap();
-        let other = Stage { root: elsewhere.path(), other: Namespace::new() };
-        let container = other.start("elsewhere", &Plan::default());
-        assert_eq!(take(stage.root, "here").ip, Some(Ipv4Addr::new(10, 20, 30, 3)));
-        container.end(&other);
-        assert!(settle(other.root).is_empty());
+        let elsewhere = intent(&Plan::default(), "elsewhere", Path::new("/elsewhere")).unwrap();
+        let here = take(stage.root, "here");
+        assert_eq!(here.ip, Some(Ipv4Addr::new(10, 20, 30, 3)));
+        let error = refused(&with_ip("10.20.30.2"), stage.root);
+        assert!(error.contains("the container elsewhere of --root /elsewhere has it"), "{error}");
+        assert!(detach(&elsewhere, Path::new("/elsewhere")).0.is_empty());
         // One of the steps'.
         let name = SocketAddr::from_abstract_name("mydocker0 10.20.30.40").unwrap();
         let step = UnixListener::bind_addr(&name).unwrap();
         let error = refused(&with_ip("10.20.30.40"), stage.root);
         assert!(error.contains("used by others on the bridge"), "{error}");
         drop(step);
-        intent(&with_ip("10.20.30.40"), "there", stage.root).unwrap();
-        assert!(prune(stage.root, |_| false).is_empty());
+        let there = intent(&with_ip("10.20.30.40"), "there", stage.root).unwrap();
+        for attachment in [here, there] {
+            assert!(detach(&attachment, stage.root).0.is_empty());
+        }
     });
 }
 
@@ -155,6 +172,7 @@ fn processes_never_share_an_address() {
             }
         }
         assert_eq!(seen.len(), 240);
-        assert!(prune(stage.root, |_| false).is_empty());
+        // They have ended without a word.
+        assert!(prune().is_empty());
     });
 }

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
 
@@ -23,10 +24,10 @@ fn the_last_container_puts_everything_back() {
         assert!(output("nft list table ip mydocker").contains("dnat to 10.20.30.3:80"));
         web.end(stage);
         assert!(!output("nft list table ip mydocker").contains("dnat to"));
-        assert!(settle(stage.root).is_empty());
+        assert!(settle().is_empty());
         plain.run(|| output("ping -c1 -W2 192.0.2.1"));
         plain.end(stage);
-        assert!(settle(stage.root).is_empty());
+        assert!(settle().is_empty());
         assert_eq!(output("cat /proc/sys/net/ipv4/ip_forward"), "0\n");
         assert_eq!(output("ip link show mydocker0 || echo none"), "none\n");
         assert_eq!(output("nft list tables"), "");
@@ -43,7 +44,7 @@ fn what_was_there_before_stays() {
              nft add table ip another",
         );
         stage.start("guest", &with_ports(&["8080:80"])).end(stage);
-        assert!(settle(stage.root).is_empty());
+        assert!(settle().is_empty());
         assert_eq!(output(VALUES), "1\n0\n");
         assert_eq!(output("nft list tables"), "table ip another\n");
         output(
@@ -59,7 +60,7 @@ fn a_bridge_that_others_use_stays() {
         let container = stage.start("first", &Plan::default());
         output("ip link add guest master mydocker0 type veth peer name guest0");
         container.end(stage);
-        assert!(settle(stage.root).is_empty());
+        assert!(settle().is_empty());
         output("ip link show mydocker0; ip link delete guest; ip link delete mydocker0");
     });
 }
@@ -92,9 +93,9 @@ fn a_network_that_is_in_the_way_is_named() {
         for (add, error) in ways {
             output(add);
             let attachment = intent(&Plan::default(), "refused", stage.root).unwrap();
-            let refused = attach(&attachment, Namespace::new().as_fd(), stage.root).unwrap_err();
+            let refused = attach(&attachment, Namespace::new().as_fd()).unwrap_err();
             assert!(refused.to_string().contains(error), "{refused}");
-            assert!(detach(&attachment, stage.root).is_empty());
+            assert!(detach(&attachment, stage.root).0.is_empty());
             output(&add.replace(" add ", " delete "));
         }
         // A default route is in nobody's way, even when a VPN writes it in two halves.
@@ -120,7 +121,7 @@ fn a_port_that_is_taken_is_refused() {
         patiently(|| TcpListener::bind("0.0.0.0:8080"));
         let web = stage.start("web", &with_ports(&["8080:80"]));
         let error = refused(&["127.0.0.1:8080:81"]);
-        assert!(error.contains("the container web has the port"), "{error}");
+        assert!(error.contains("the container web of --root"), "{error}");
         let error = refused(&["81:80", "81:81"]);
         assert!(error.contains("81:80/tcp wants the same port"), "{error}");
         let error = refused(&["198.51.100.1:81:80"]);
@@ -140,7 +141,7 @@ fn a_host_that_cannot_forward_still_has_a_bridge() {
                 output("mount --make-rprivate /; mount --bind /proc/sys /proc/sys");
                 output("mount -o remount,bind,ro /proc/sys");
                 let attachment = intent(plan, "sandboxed", stage.root).unwrap();
-                let attached = attach(&attachment, inside.as_fd(), stage.root);
+                let attached = attach(&attachment, inside.as_fd());
                 (attachment, attached)
             };
             std::thread::scope(|scope| scope.spawn(sandbox).join().unwrap())
@@ -151,12 +152,12 @@ fn a_host_that_cannot_forward_still_has_a_bridge() {
         assert!(warning.contains("reaches only this host: cannot write 1 to"), "{warning}");
         inside.run(|| output("ping -c1 -W2 10.20.30.1"));
         drop(inside);
-        assert!(detach(&attachment, stage.root).is_empty());
+        assert!(detach(&attachment, stage.root).0.is_empty());
         // But a port that nobody could reach is an error.
         let (attachment, attached) = in_a_sandbox(&with_ports(&["80:80"]), &Namespace::new());
         let error = attached.unwrap_err().to_string();
         assert!(error.contains("net/ipv4/ip_forward: Read-only file system"), "{error}");
-        assert!(detach(&attachment, stage.root).is_empty());
+        assert!(detach(&attachment, stage.root).0.is_empty());
     });
 }
 
@@ -174,6 +175,68 @@ fn without_a_bridge_there_is_only_lo() {
         // The host's network is not touched at all.
         let host = Plan { mode: Mode::Host, ..Plan::default() };
         stage.start("open", &host).end(stage);
-        assert!(settle(stage.root).is_empty());
+        assert!(settle().is_empty());
+    });
+}
+
+#[test]
+fn a_firewall_that_drops_what_is_forwarded_is_named_once() {
+    Stage::play("a_firewall_that_drops_what_is_forwarded_is_named_once", |stage| {
+        let warnings = |name: &str| {
+            let attachment = intent(&Plan::default(), name, stage.root).unwrap();
+            let namespace = Namespace::new();
+            let warnings = attach(&attachment, namespace.as_fd()).unwrap().concat();
+            // What it says is so.
+            let expected = warnings.is_empty() && name != "second";
+            let patience = if expected { "-w5" } else { "-w1" };
+            let reached = namespace.run(|| {
+                Command::new("ping").args(["-qc1", patience, "192.0.2.2"]).output().unwrap().status
+            });
+            assert_eq!(reached.success(), expected, "{name}: {warnings}");
+            (attachment, warnings)
+        };
+        let nft = "nft 'add table inet guard; add chain inet guard route { type filter hook forward priority 0; policy drop; }'";
+        let docker = "-P FORWARD DROP; iptables -N DOCKER-USER; iptables -I FORWARD -j DOCKER-USER";
+        let walls = [
+            (
+                nft.to_owned(),
+                "nft insert rule inet guard route iifname mydocker0 accept;",
+                "nft delete table inet guard",
+            ),
+            (
+                "iptables -P FORWARD DROP".into(),
+                "iptables -I FORWARD -i mydocker0 -j ACCEPT;",
+                "nft delete table ip filter",
+            ),
+            (
+                format!("iptables {docker}"),
+                "iptables -I DOCKER-USER -i mydocker0 -j ACCEPT;",
+                "nft delete table ip filter",
+            ),
+            (
+                "iptables-legacy -P FORWARD DROP".into(),
+                "iptables-legacy -I FORWARD -i mydocker0 -j ACCEPT;",
+                "iptables-legacy -F; iptables-legacy -P FORWARD ACCEPT",
+            ),
+        ];
+        for (build, cure, tear_down) in walls {
+            output(&build);
+            let (first, told) = warnings("first");
+            assert!(told.contains(cure), "{told}");
+            let (second, silence) = warnings("second");
+            assert_eq!(silence, "");
+            let (_, cure) = told.split_once("Let it pass: ").unwrap();
+            output(cure);
+            for attachment in [first, second] {
+                assert!(detach(&attachment, stage.root).0.is_empty());
+            }
+            assert!(settle().is_empty());
+            // Who has followed the advice is not told again.
+            let (third, silence) = warnings("third");
+            assert_eq!(silence, "");
+            assert!(detach(&third, stage.root).0.is_empty());
+            assert!(settle().is_empty());
+            output(tear_down);
+        }
     });
 }

@@ -1,9 +1,10 @@
 //! Network namespaces to try things in.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::network::state::FOLDER;
 use crate::network::{Attachment, Plan, attach, detach, intent, settle};
 
 /// A network namespace; it goes with this value.
@@ -54,8 +56,8 @@ impl AsFd for Namespace {
     }
 }
 
-/// A host without containers, the folder for what it is to remember, and another host, 192.0.2.2,
-/// that it is connected with as 192.0.2.1.
+/// A host without containers, with a /run of its own, and another host, 192.0.2.2, that it is
+/// connected with as 192.0.2.1.
 pub(super) struct Stage<'a> {
     pub(super) root: &'a Path,
     pub(super) other: Namespace,
@@ -81,13 +83,15 @@ impl Stage<'_> {
             other.run(|| {
                 output("ip link set lo up; ip address add 192.0.2.2/24 dev wan; ip link set wan up")
             });
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            output("mount --make-rprivate /; mount -t tmpfs tmpfs /run");
             let before = picture();
             let stage = Stage { root: root.path(), other };
             play(&stage);
-            assert!(settle(root.path()).is_empty());
+            assert!(settle().is_empty());
             assert_eq!(picture(), before);
-            let left: Vec<_> = std::fs::read_dir(root.path().join("network")).unwrap().collect();
-            assert_eq!(left.len(), 1, "only the lock is left: {left:?}");
+            let left: Vec<_> = std::fs::read_dir(FOLDER).unwrap().collect();
+            assert!(left.is_empty(), "{left:?}");
         });
     }
 
@@ -95,7 +99,7 @@ impl Stage<'_> {
     pub(super) fn start(&self, name: &str, plan: &Plan) -> Container {
         let attachment = intent(plan, name, self.root).unwrap();
         let namespace = Namespace::new();
-        let warnings = attach(&attachment, namespace.as_fd(), self.root).unwrap();
+        let warnings = attach(&attachment, namespace.as_fd()).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         Container { attachment, namespace }
     }
@@ -123,7 +127,7 @@ impl Container {
     /// Ends it: its namespace goes, and all that was done for it.
     pub(super) fn end(self, stage: &Stage<'_>) {
         drop(self.namespace);
-        let errors = detach(&self.attachment, stage.root);
+        let (errors, _) = detach(&self.attachment, stage.root);
         assert!(errors.is_empty(), "{errors:?}");
     }
 
@@ -148,6 +152,16 @@ impl Container {
             peer.ip().to_string()
         })
     }
+}
+
+/// As if the supervisor had been killed: its record names a pid that the kernel does not give.
+pub(super) fn die(attachment: &Attachment) {
+    let ip = attachment.ip.unwrap().to_string();
+    let record = Path::new(FOLDER).join(&attachment.network).join(ip);
+    let fact = fs::read_link(&record).unwrap();
+    let (_, rest) = fact.to_str().unwrap().split_once(' ').unwrap();
+    fs::remove_file(&record).unwrap();
+    symlink(format!("4194304-1 {rest}"), &record).unwrap();
 }
 
 /// Binds a socket. For a moment the port may still be taken: a program that another test started
