@@ -24,4 +24,7 @@ workshop::transcripts!(
     final_init,
     final_signals,
     final_kept,
+    final_network,
+    final_settle,
+    final_records,
 );
