@@ -5,7 +5,8 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use workshop::kernel;
 use workshop::wait::until;
 
@@ -131,8 +132,9 @@ fn processes_end_at_the_limit() {
 fn zombies_count_as_processes() {
     let Some(machine) = machine("zombies_count_as_processes") else { return };
     // Their parents are gone, and process 1 is a program that looks after nobody.
-    let script =
-        "(i=0; while [ $i -lt 200 ]; do (true &); i=$((i+1)); done) 2>/x/said & exec sleep 1";
+    let script = "(trap ': > /x/end' EXIT; i=0; while [ $i -lt 200 ]; do (true &); i=$((i+1)); \
+                  done) 2>/x/said & exec cat /x/end";
+    mkfifo(&machine.path("end"), Mode::S_IRWXU).unwrap();
     machine.shell(&format!("{RUN} --pids-limit 30 -v @/:/x host"), script).assert(0, "");
     let said = fs::read_to_string(machine.path("said")).unwrap();
     assert!(said.contains("fork"), "{said}");
