@@ -193,7 +193,8 @@ impl Branch {
                     self.kill();
                     sleep(Duration::from_millis(1));
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                // A tree that cannot be written does not say that it is not there.
+                Err(_) if !self.folder.exists() => return Ok(()),
                 removed => {
                     let what = format!("remove the cgroup {}", self.folder.display());
                     return removed.or_cannot(what, "Run: final prune");

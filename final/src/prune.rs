@@ -54,11 +54,12 @@ fn bury(store: &Store, mut state: State) -> Vec<anyhow::Error> {
 pub(crate) fn remove(root: &Path, names: &[Name]) -> Result<u8> {
     let store = Store::open(root)?;
     let _lock = store.lock()?;
-    let errors: Vec<_> = names.iter().filter_map(|name| remove_one(&store, name).err()).collect();
+    let remove = |name| remove_one(&store, name).unwrap_or_else(|error| vec![error]);
+    let errors: Vec<_> = names.iter().flat_map(remove).collect();
     report(&errors)
 }
 
-fn remove_one(store: &Store, name: &Name) -> Result<()> {
+fn remove_one(store: &Store, name: &Name) -> Result<Vec<anyhow::Error>> {
     if !store.has(name) {
         bail!("cannot remove {name}: there is no container of that name. Is it the right --root?");
     }
@@ -68,9 +69,10 @@ fn remove_one(store: &Store, name: &Name) -> Result<()> {
         bail!("cannot remove {name}: it is running. End it first, such as with: kill {pid}");
     }
     if state.status.is_none() {
-        bail!("cannot remove {name}: it was not ended in good order. Run: final prune");
+        // It was killed, or the disk had no room for its end.
+        return Ok(bury(store, State { remove: true, ..state }));
     }
-    store.remove(name)
+    store.remove(name).map(|()| Vec::new())
 }
 
 fn report(errors: &[anyhow::Error]) -> Result<u8> {

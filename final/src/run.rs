@@ -39,9 +39,11 @@ pub(crate) fn run(options: &Run, root: &Path) -> Result<u8> {
     let image = image::find(&store, options)?;
     trace.did("find the image");
     let container = Container::new(options, image, &store)?;
+    // What arrives from here on is for the container: nothing is left half done.
+    let signals = Signals::catch()?;
     let mut state = register(&store, &container)?;
     trace.did("write down what there will be to undo");
-    let outcome = start_and_supervise(&container, &store, &mut state, trace);
+    let outcome = start_and_supervise(&container, &store, &mut state, &signals, trace);
     if let Some(settler) = clean_up(&store, &mut state, outcome.as_ref().ok().copied()) {
         settler.start()?;
     }
@@ -72,13 +74,12 @@ fn start_and_supervise(
     container: &Container,
     store: &Store,
     state: &mut State,
+    signals: &Signals,
     mut trace: Trace,
 ) -> Result<u8> {
     state.cgroup.create(&container.limits)?;
     trace.did("create the cgroup with its limits");
     let into = state.cgroup.v2()?;
-    // What arrives from here on is for the container.
-    let signals = Signals::catch()?;
     let (ours, theirs) = Channel::pair()?;
     let cloned = kernel::clone3(NAMESPACES, into.as_ref().map(File::as_fd));
     let (pid, pidfd) = match cloned.or_cannot("create the container's namespaces", AS_ROOT)? {
@@ -105,7 +106,7 @@ fn start_and_supervise(
     let terminal = wait_for_command(&ours, container.program(), &mut trace)?;
     trace.did("the command runs");
     trace.print();
-    supervisor::supervise(pid, &pidfd, &signals, terminal, container.options.interactive)
+    supervisor::supervise(pid, &pidfd, signals, terminal, container.options.interactive)
 }
 
 /// Makes the container's network, and hands its namespace over as soon as there is one.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
 use crate::message::{AS_ROOT, Attempt};
-use crate::network::Attachment;
+use crate::network::{self, Attachment};
 use crate::parse::Name;
 
 /// A process, not to be mistaken for a later one with the same pid.
@@ -137,7 +137,11 @@ impl Store {
             let written = File::create_new(&file).and_then(|mut it| it.write_all(text.as_bytes()));
             written.or_cannot(format_args!("write {}", file.display()), NO_ROOM)
         };
-        let added = describe().and_then(|state| write(&state).map(|()| state));
+        let added = describe().and_then(|state| {
+            // An address that nothing tells of any more would be lost until the next `prune`.
+            write(&state).inspect_err(|_| drop(network::detach(&state.network, &self.root)))?;
+            Ok(state)
+        });
         if added.is_err() {
             let _ = self.remove(name);
         }

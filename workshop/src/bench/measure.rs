@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -239,27 +239,37 @@ fn until_clean(line: &[OsString], own: &Path, place: &Place) -> Result<Option<f6
     }
 }
 
-/// The private memory of the process that stays with a container, in bytes.
+/// What one more container costs in memory: the private memory of the process that stays with it,
+/// in bytes, beside another one. Pages of the program file belong to both.
 fn supervisor(place: &Place) -> Result<u64> {
     let line = Contestant::Final.command(place, &["/bin/sh", "-c", "echo up; exec sleep 1"]);
-    let mut container =
-        run(&line).stdout(Stdio::piped()).spawn().with_context(|| start_of(&line))?;
-    let mut said = String::new();
-    if let Some(stdout) = container.stdout.take() {
-        BufReader::new(stdout).read_line(&mut said).context("cannot read from a container")?;
+    let (mut first, mut second) = (until_up(&line)?, until_up(&line)?);
+    let memory = kernel::read(Pid::from_raw(second.id().cast_signed()), "smaps_rollup");
+    for container in [&mut first, &mut second] {
+        container.wait().context("cannot wait for a container")?;
     }
-    let memory = kernel::read(Pid::from_raw(container.id().cast_signed()), "smaps_rollup");
-    container.wait().context("cannot wait for a container")?;
-    let memory = memory?;
     let kilobytes = |line: &str| -> Option<u64> {
         let value = line.strip_prefix("Private_")?.split_once(':')?.1;
         value.trim().strip_suffix(" kB")?.parse().ok()
     };
-    let sum: u64 = memory.lines().filter_map(kilobytes).sum();
-    if said != "up\n" || sum == 0 {
+    let sum: u64 = memory?.lines().filter_map(kilobytes).sum();
+    if sum == 0 {
         bail!("cannot see the memory of the supervisor of {}", shown(&line));
     }
     Ok(sum * 1024)
+}
+
+/// Starts a container and waits for its first word.
+fn until_up(line: &[OsString]) -> Result<Child> {
+    let mut container = run(line).stdout(Stdio::piped()).spawn().with_context(|| start_of(line))?;
+    let mut said = String::new();
+    if let Some(stdout) = container.stdout.take() {
+        BufReader::new(stdout).read_line(&mut said).context("cannot read from a container")?;
+    }
+    if said != "up\n" {
+        bail!("cannot measure {}: it did not start", shown(line));
+    }
+    Ok(container)
 }
 
 fn run(line: &[OsString]) -> Command {

@@ -1,11 +1,8 @@
 //! Every option of `final run`, seen from inside of the container.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 
-mod common;
-
-use common::{end, machine};
+use crate::machine::{end, machine};
 
 const RUN: &str = "run --rm --network none";
 
@@ -84,6 +81,11 @@ fn temporary_and_read_only_filesystems() {
     let script = "touch /x 2>/dev/null || echo locked; echo y > /run/y && cat /run/y; stat -c %a /run; \
                   df -k /run | tail -1 | sed 's/  */ /g' | cut -d' ' -f2";
     machine.shell(&words, script).assert(0, "locked\ny\n700\n1024");
+    let script = "cp /bin/true /a; cp /bin/true /b; /a/true && echo a; /b/true 2>/dev/null || echo b; \
+                  touch /c/x 2>/dev/null || echo c";
+    machine
+        .shell(&format!("{RUN} --tmpfs /a:exec --tmpfs /b --tmpfs /c:ro host"), script)
+        .assert(0, "a\nb\nc");
 }
 
 #[test]
@@ -177,6 +179,16 @@ fn debug_prints_every_step_in_order() {
         .map(|line| line.split_whitespace().next().unwrap().parse().unwrap())
         .collect();
     assert!(times.len() > 10 && times.is_sorted(), "{ended:?}");
+    // Two processes work side by side, each in its own order.
+    let run = ["find the image", "write down", "the cgroup", "clone", "connect", "command runs"];
+    let child = ["join the cgroup", "hostname", "overlay", "mount files", "pivot", "drop"];
+    for (who, steps) in [(" run ", &run[..]), (" child ", &child[..])] {
+        let mut lines = ended.stderr.lines().filter(|line| line.contains(who));
+        for step in steps {
+            assert!(lines.any(|line| line.contains(step)), "{step}: {ended:?}");
+        }
+    }
+    assert!(ended.stderr.lines().all(|line| line.contains(" µs ")), "{ended:?}");
 }
 
 #[test]
@@ -195,4 +207,103 @@ fn networks() {
     machine.run("run --rm --network none -p 80:80 host true").assert_error(125, "--network none");
     machine.run("prune").assert(0, "");
     machine.assert_clean();
+}
+
+#[test]
+fn the_image_host_is_made_by_the_first_who_wants_it() {
+    let Some(machine) = machine("the_image_host_is_made_by_the_first_who_wants_it") else { return };
+    fs::remove_file(machine.root().join("images/host.json")).unwrap();
+    let line = machine.line(&format!("{RUN} host /bin/sh -c"));
+    let line: Vec<_> = line.into_iter().chain(["echo hello".into()]).collect();
+    let runs = [(); 3].map(|()| machine.start(&line));
+    for run in runs {
+        end(run, "").assert(0, "hello");
+    }
+    let made: Vec<_> = fs::read_dir(machine.root().join("layers")).unwrap().flatten().collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    machine.run(&format!("{RUN} host true")).assert(0, "");
+    machine.assert_clean();
+}
+
+#[test]
+fn a_container_has_namespaces_of_its_own() {
+    let Some(machine) = machine("a_container_has_namespaces_of_its_own") else { return };
+    let names = ["cgroup", "ipc", "mnt", "net", "pid", "uts", "user"];
+    let script = "for name in $(ls /proc/self/ns | grep -v _ | grep -v time); do \
+                  echo $name $(readlink /proc/self/ns/$name); done";
+    let ended = machine.shell(&format!("{RUN} host"), script);
+    let outside = machine.host(script);
+    let shared: Vec<_> =
+        ended.stdout.lines().filter(|line| outside.lines().any(|it| it == *line)).collect();
+    assert_eq!(ended.stdout.lines().count(), names.len(), "{ended:?}");
+    assert!(shared.len() == 1 && shared[0].starts_with("user "), "{shared:?}");
+}
+
+#[test]
+fn what_is_mounted_is_what_programs_expect() {
+    let Some(machine) = machine("what_is_mounted_is_what_programs_expect") else { return };
+    let script = "while read -r _ _ _ _ point options rest; do \
+                  set -- ${rest#*- }; echo $point $1 ${options%%,*}; done < /proc/self/mountinfo; \
+                  cd /dev; for name in null zero full random urandom tty; do stat -c '%n %a %t:%T' $name; done; \
+                  for name in fd stdin stdout stderr ptmx; do echo $name $(readlink $name); done; \
+                  stat -c %a shm; stat -c %a pts/ptmx";
+    let ended = machine.shell(&format!("{RUN} host"), script);
+    for mount in [
+        "/ overlay rw",
+        "/proc proc rw",
+        "/proc/sys proc ro",
+        "/sys sysfs ro",
+        "/dev tmpfs rw",
+        "/dev/pts devpts rw",
+        "/dev/shm tmpfs rw",
+        "/dev/mqueue mqueue rw",
+    ] {
+        assert!(ended.stdout.lines().any(|line| line == mount), "{mount}: {ended:?}");
+    }
+    let cgroup = |line: &str| line.starts_with("/sys/fs/cgroup") && line.contains(" cgroup");
+    let mut cgroups = ended.stdout.lines().filter(|line| cgroup(line)).peekable();
+    assert!(cgroups.peek().is_some() && cgroups.all(|line| line.ends_with(" ro")), "{ended:?}");
+    // Nothing of the host, such as its folders, can be seen here.
+    let folder = machine.path("").display().to_string();
+    assert!(
+        !machine
+            .shell(&format!("{RUN} host"), "cat /proc/self/mountinfo | cut -d' ' -f4,5")
+            .stdout
+            .contains(&folder)
+    );
+    let rest = ended.stdout.split("\nnull ").nth(1).unwrap();
+    assert_eq!(
+        format!("null {}", rest.trim()),
+        "null 666 1:3\nzero 666 1:5\nfull 666 1:7\nrandom 666 1:8\nurandom 666 1:9\ntty 666 5:0\n\
+         fd /proc/self/fd\nstdin /proc/self/fd/0\nstdout /proc/self/fd/1\nstderr /proc/self/fd/2\n\
+         ptmx pts/ptmx\n1777\n666"
+    );
+}
+
+#[test]
+fn with_privileges_nothing_is_hidden_or_forbidden() {
+    let Some(machine) = machine("with_privileges_nothing_is_hidden_or_forbidden") else { return };
+    let script = "grep -E 'Seccomp:|NoNewPrivs' /proc/self/status | tr -d '\\n\\t'; echo; \
+                  grep -o '[0-9a-f]*$' /proc/sys/kernel/cap_last_cap; \
+                  mount -t tmpfs none /tmp && umount /tmp && echo mounted; \
+                  echo changed > /proc/sys/kernel/hostname && hostname; test -e /dev/kmsg && echo kmsg";
+    machine
+        .shell(&format!("{RUN} --privileged host"), script)
+        .assert(0, "NoNewPrivs:0Seccomp:0\n40\nmounted\nchanged\nkmsg");
+    assert_eq!(machine.host("hostname"), "host\n");
+    machine.assert_clean();
+}
+
+#[test]
+fn limits_of_ours_are_not_the_commands() {
+    let Some(machine) = machine("limits_of_ours_are_not_the_commands") else { return };
+    let limits = "ulimit -n 3000; (echo -500 > /proc/self/oom_score_adj) 2>/dev/null; umask 077; exec \"$@\"";
+    let mut line = ["sh", "-c", limits, "sh"].map(Into::into).to_vec();
+    let script = "ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj; umask; \
+                  grep SigBlk /proc/self/status; grep SigIgn /proc/self/status";
+    line.extend(machine.script(&format!("{RUN} host"), script));
+    // What is ignored is ignored out here, too.
+    let ignored = machine.host("grep SigIgn /proc/self/status");
+    let expected = format!("1024\n3000\n0\n0022\nSigBlk:\t0000000000000000\n{}", ignored.trim());
+    end(machine.start(&line), "").assert(0, &expected);
 }

@@ -1,9 +1,6 @@
 //! What a container sees of its cgroup, on v1 and v2.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::machine;
+use crate::machine::machine;
 
 #[test]
 fn a_container_sees_its_own_cgroup_as_the_root_and_cannot_change_it() {

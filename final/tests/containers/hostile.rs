@@ -1,14 +1,11 @@
 //! Images and commands that want to harm the host.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-mod common;
-
-use common::{Ended, Machine, machine};
+use crate::machine::{Ended, Machine, binary, end, machine};
 
 const RUN: &str = "run --rm --network none";
 
@@ -101,14 +98,14 @@ fn no_descriptor_of_ours_arrives() {
     words.extend(line.iter().map(|word| word.to_str().unwrap()));
     let line: Vec<_> = words.into_iter().map(Into::into).collect();
     // The last one is the folder that ls reads.
-    common::end(machine.start(&line), "").assert(0, "0\n1\n2\n3");
+    end(machine.start(&line), "").assert(0, "0\n1\n2\n3");
 }
 
 #[test]
 fn the_runtimes_binary_cannot_be_reached() {
     let Some(machine) = machine("the_runtimes_binary_cannot_be_reached") else { return };
     let copy = machine.path("final");
-    fs::copy(env!("CARGO_BIN_EXE_final"), &copy).unwrap();
+    fs::copy(binary(), &copy).unwrap();
     let before = fs::read(&copy).unwrap();
     image(&machine, |layer| {
         fs::create_dir_all(layer.join("lib")).ok();
@@ -118,7 +115,7 @@ fn the_runtimes_binary_cannot_be_reached() {
     let start = |words: &str| {
         let mut line = machine.line(words);
         line[0] = copy.clone().into();
-        common::end(machine.start(&line), "")
+        end(machine.start(&line), "")
     };
     for words in ["evil /evil run --rm evil true", "evil /proc/self/exe --version"] {
         let ended = start(&format!("{RUN} {words}"));
@@ -129,7 +126,7 @@ fn the_runtimes_binary_cannot_be_reached() {
     let mut line = machine.line(&format!("{RUN} --privileged --init host sh -c"));
     line[0] = copy.clone().into();
     line.push(script.into());
-    let ended = common::end(machine.start(&line), "");
+    let ended = end(machine.start(&line), "");
     assert_ne!(ended.status, 0, "{ended:?}");
     assert!(fs::read(&copy).unwrap() == before);
 }
@@ -175,11 +172,11 @@ fn chroot_does_not_lead_out() {
 fn names_that_are_paths_or_options_are_refused() {
     let Some(machine) = machine("names_that_are_paths_or_options_are_refused") else { return };
     let long = "x".repeat(300);
-    for name in ["../../x", "", "-rf", "a/b", "a b", ".", &long] {
+    for name in ["../../x", "", "-rf", "a/b", "a b", "a\nb", ".", &long] {
         let mut line = machine.line("run --rm --network none");
         line.push(format!("--name={name}").into());
         line.extend(["host", "true"].map(Into::into));
-        let ended: Ended = common::end(machine.start(&line), "");
+        let ended: Ended = end(machine.start(&line), "");
         assert_eq!(ended.status, 2, "{name:?}: {ended:?}");
     }
     machine.run(&format!("{RUN} ../../etc true")).assert_error(125, "../../etc");
@@ -210,5 +207,23 @@ fn layers_may_have_any_name_and_be_many() {
     let mut line = machine.line(&format!("{RUN} --rootfs"));
     line.push(odd.into());
     line.extend(["echo", "works"].map(Into::into));
-    common::end(machine.start(&line), "").assert(0, "works");
+    end(machine.start(&line), "").assert(0, "works");
+}
+
+#[test]
+fn set_user_id_works_unless_it_is_forbidden() {
+    let Some(machine) = machine("set_user_id_works_unless_it_is_forbidden") else { return };
+    image(&machine, |layer| {
+        let program = layer.join("sid");
+        fs::copy(workshop::testing::rootfs().unwrap().join("bin/id"), &program).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    });
+    let run = |words: &str| machine.run(&format!("{RUN} -u nobody {words} evil /sid -u"));
+    run("").assert(0, "0");
+    run("--security-opt no-new-privileges").assert(0, "65534");
+    // On the host it is out of reach of anyone but root: so is all that containers write.
+    for folder in ["containers", "layers", "mnt"] {
+        let mode = fs::metadata(machine.root().join(folder)).unwrap().permissions().mode();
+        assert!(folder == "layers" || mode & 0o077 == 0, "{folder}: {mode:o}");
+    }
 }

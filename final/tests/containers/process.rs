@@ -1,23 +1,22 @@
 //! What becomes of the command: exit statuses, signals, streams, terminals.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use workshop::kernel;
 use workshop::pty::Terminal;
 use workshop::wait::until;
 
-mod common;
-
-use common::{Machine, end, machine, wait_for};
+use crate::inside::play;
+use crate::machine::{Ended, Machine, PATIENCE, binary, end, machine, rounds, wait_for};
 
 const RUN: &str = "run --rm --network none";
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]
 fn the_exit_status_is_the_commands() {
@@ -44,9 +43,14 @@ fn programs_that_cannot_start() {
     write("bin/lost", b"#!/no/interpreter\n");
     write("bin/none", b"echo no interpreter is named\n");
     write("bin/alien", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xff\xff");
+    let mut lost_loader = fs::read(binary()).unwrap();
+    let at = lost_loader.windows(9).position(|bytes| bytes == b"/ld-linux").unwrap();
+    lost_loader[at + 1..at + 3].copy_from_slice(b"no");
+    write("bin/adrift", &lost_loader);
     write("bin/fine", b"#!/bin/sh\necho fine \"$@\"\n");
     let run = |words: &str| machine.run(&format!("{RUN} -v @/bin:/x host /x/{words}"));
     run("lost").assert_error(127, "interpreter");
+    run("adrift").assert_error(127, "interpreter");
     run("none").assert_error(126, "format");
     run("alien").assert_error(126, "format");
     run("fine -x").assert(0, "fine -x");
@@ -137,7 +141,7 @@ fn signalled(
     script: &str,
     file: &str,
     signals: &[Signal],
-) -> common::Ended {
+) -> Ended {
     let mut line = machine.line(&format!("{RUN} {words} -v @/:/x host sh -c"));
     line.push(script.into());
     let process = machine.start(&line);
@@ -229,8 +233,125 @@ fn much_output_arrives_whole() {
 }
 
 #[test]
-fn two_thousand_orphans_leave_no_zombies() {
-    let Some(machine) = machine("two_thousand_orphans_leave_no_zombies") else { return };
-    let script = "i=0; while [ $i -lt 2000 ]; do (true &); i=$((i+1)); done; sleep 0.2; ps -e -o stat= | grep -c Z; true";
-    machine.shell(&format!("{RUN} --init --pids-limit 100 host"), script).assert(0, "0");
+fn ten_thousand_orphans_leave_no_zombies() {
+    let Some(machine) = machine("ten_thousand_orphans_leave_no_zombies") else { return };
+    // Never many at once: on a busy machine whoever makes them is faster than who removes them.
+    let script = "few() { tries=1000; while set -- /proc/[0-9]*; [ $# -gt 20 ] && [ $tries -gt 0 ]; \
+                  do sleep 0.01; tries=$((tries-1)); done; [ $tries -gt 0 ]; }; \
+                  i=0; while [ $i -lt COUNT ]; do (: &); (: &); (: &); (: &); (: &); i=$((i+5)); \
+                  [ $((i%50)) != 0 ] || few || exit 1; done; few; ps -e -o stat= | grep -c Z; true";
+    let script = script.replace("COUNT", &rounds(10_000).to_string());
+    machine.shell(&format!("{RUN} --init --pids-limit 100 host"), &script).assert(0, "0");
+}
+
+#[test]
+fn a_reader_that_does_not_read_keeps_nobody_from_ending() {
+    let Some(machine) = machine("a_reader_that_does_not_read_keeps_nobody_from_ending") else {
+        return;
+    };
+    for options in ["", "-t"] {
+        // A pipe that is full stops the writer; the signal reaches it all the same.
+        let process =
+            machine.start(&machine.line(&format!("{RUN} --init {options} host seq 1000000000")));
+        let mut before = 0;
+        let stands_still = || {
+            std::thread::sleep(Duration::from_millis(300));
+            let last = std::mem::replace(&mut before, written(&machine));
+            last > 60_000 && last == before
+        };
+        assert!(until(PATIENCE, stands_still));
+        kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let alone = || machine.cage.processes().len() <= 1;
+        assert!(until(PATIENCE, alone), "{options}: {:?}", machine.cage.processes());
+        let ended = end(process, "");
+        assert_eq!((ended.status, ended.stderr.as_str()), (143, ""), "{options}");
+        assert!(ended.stdout.len() > 60_000, "{options}: {}", ended.stdout.len());
+    }
+    machine.assert_clean();
+}
+
+/// How much the processes of the machine have written (proc_pid_io(5)).
+fn written(machine: &Machine) -> u64 {
+    let files = machine.cage.processes().into_iter().map(|pid| kernel::read(pid, "io"));
+    let count =
+        |text: String| text.lines().find_map(|it| it.strip_prefix("wchar: ")?.parse::<u64>().ok());
+    files.flatten().filter_map(count).sum()
+}
+
+#[test]
+fn a_terminal_that_changes_its_size_tells_the_command() {
+    let Some(machine) = machine("a_terminal_that_changes_its_size_tells_the_command") else {
+        return;
+    };
+    let script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done";
+    let mut words: Vec<OsString> =
+        ["sh", "-c", "tty > tty; exec \"$@\"", "-"].map(OsString::from).into();
+    words.extend(machine.script(&format!("{RUN} -it host"), script));
+    let mut terminal = Terminal::start(&machine.cage, &words, |_| {}).unwrap();
+    terminal.wait_for("ready\n", PATIENCE).unwrap();
+    machine.host("stty -F $(cat tty) rows 40 columns 132");
+    terminal.wait_for("40 132\n", PATIENCE).unwrap();
+    machine.host("stty -F $(cat tty) rows 10 columns 20");
+    terminal.wait_for("10 20\n", PATIENCE).unwrap();
+    for _ in 0..3 {
+        kill(Pid::from_raw(terminal.process.id().cast_signed()), Signal::SIGTERM).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(terminal.end(PATIENCE).unwrap(), 137);
+    machine.assert_clean();
+}
+
+#[test]
+fn nobody_types_on_our_terminal_from_inside() {
+    let Some(machine) = machine("nobody_types_on_our_terminal_from_inside") else { return };
+    // Stdin is our own terminal.
+    let mut words: Vec<OsString> =
+        ["sh", "-c", "\"$@\"; echo ended; read x; echo \"read $x\"", "-"]
+            .map(OsString::from)
+            .into();
+    words.extend(machine.line(&play("type", &format!("{RUN} -i"))));
+    let mut terminal = Terminal::start(&machine.cage, &words, |_| {}).unwrap();
+    let shown = terminal.wait_for("ended\n", PATIENCE).unwrap();
+    assert!(shown.contains("typed: Err(E"), "{shown}");
+    terminal.press("nothing\r").unwrap();
+    terminal.wait_for("read nothing\n", PATIENCE).unwrap();
+    assert_eq!(terminal.end(PATIENCE).unwrap(), 0);
+    // On a terminal of its own it may.
+    let ended = machine.run(&play("type", &format!("{RUN} -t")));
+    assert!(ended.stdout.contains("typed: "), "{ended:?}");
+    machine.assert_clean();
+}
+
+#[test]
+fn ctrl_c_during_the_start_ends_it_and_leaves_nothing() {
+    let Some(machine) = machine("ctrl_c_during_the_start_ends_it_and_leaves_nothing") else {
+        return;
+    };
+    let before = machine.network();
+    for round in 0..rounds(60) {
+        let process = machine.start(&machine.line("run --rm --init --name c host sleep 60"));
+        std::thread::sleep(Duration::from_micros(u64::from(round) * 250));
+        kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGINT).unwrap();
+        let ended = end(process, "");
+        assert_eq!((ended.status, ended.stdout.as_str()), (130, ""), "round {round}: {ended:?}");
+        assert_eq!(machine.passing(), Vec::<PathBuf>::new());
+        assert_eq!(machine.cage.cgroups(), Vec::<PathBuf>::new());
+    }
+    machine.run("prune").assert(0, "");
+    machine.assert_network(&before);
+    machine.assert_clean();
+}
+
+#[test]
+fn an_error_is_one_red_line() {
+    let Some(machine) = machine("an_error_is_one_red_line") else { return };
+    let line = machine.line(&format!("{RUN} host no\\nthing"));
+    let mut terminal = Terminal::start(&machine.cage, &line, |command| {
+        command.env_remove("NO_COLOR").env("TERM", "xterm");
+    })
+    .unwrap();
+    assert_eq!(terminal.end(PATIENCE).unwrap(), 127);
+    let shown = terminal.wait_for("PATH", PATIENCE).unwrap();
+    assert!(shown.starts_with("\x1b[1;31merror:\x1b[0m cannot run "), "{shown:?}");
+    assert_eq!(terminal.text().lines().count(), 1);
 }
