@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use mdbook_preprocessor::book::{Book, BookItem};
-use mdbook_preprocessor::errors::{Error, Result};
+use mdbook_preprocessor::errors::Result;
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
+use crate::build::report;
+use crate::commands::{Command, Known};
 use crate::directives::{Chapter, Gathered};
+use crate::experiments;
 use crate::project::Project;
 use crate::schedule::{Page, minutes};
 
@@ -44,10 +47,14 @@ impl Preprocessor for Expand {
         });
         let mut faults = gathered.faults;
         faults.extend(gathered.coverage.faults(&project)?);
-        if faults.is_empty() {
-            return Ok(book);
-        }
-        let count = faults.len();
-        Err(Error::msg(format!("{}\n{count} faults in the book", faults.join("\n"))))
+        faults.extend(experiments::faults(&project, &gathered.sessions)?);
+        let known = Known::read(&root)?;
+        let untried = gathered.commands.iter().filter(|command| !known.runs(&command.text));
+        let untried = untried.map(|Command { place, text }| {
+            format!("{place}: no session and no test runs `{text}`. Record one, or name its test in book/tests/commands.toml")
+        });
+        faults.extend(gathered.unfinished.into_iter().chain(untried));
+        report(&root, faults)?;
+        Ok(book)
     }
 }

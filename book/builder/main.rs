@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use book::build;
 use book::expand::Expand;
 use book::project::{FILES, Project};
 use clap::{Parser, Subcommand};
-use mdbook_driver::MDBook;
 use mdbook_preprocessor::Preprocessor;
 use workshop::output;
 use workshop::steps::Step;
@@ -45,7 +45,7 @@ enum Question {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Build => build(),
+        Command::Build => build_once(),
         Command::Parts { step } => parts(&step),
         Command::Preprocess { question: Some(Question::Supports { .. }) } => Ok(()),
         Command::Preprocess { question: None } => preprocess(),
@@ -59,14 +59,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn build() -> Result<()> {
+fn build_once() -> Result<()> {
     let start = Instant::now();
-    let root = workshop::project::root()?;
-    let mut book = MDBook::load(root.join("book"))?;
-    book.with_preprocessor(Expand);
-    book.build()?;
-    let pages = book.build_dir_for("html");
-    let pages = pages.canonicalize().unwrap_or(pages);
+    let pages = build::build(&workshop::project::root()?, None)?;
     output::print(&format!(
         "{} in {:.1} s\n",
         pages.join("index.html").display(),

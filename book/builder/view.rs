@@ -8,9 +8,10 @@ use workshop::diff::Kind;
 use workshop::steps::{self, Step};
 
 use crate::colour::{self, escape};
-use crate::difference::Part;
+use crate::difference::{Difference, Part};
 use crate::items::Items;
-use crate::project::Project;
+use crate::patch;
+use crate::project::{FILES, Project};
 
 /// Unchanged lines that are shown around changed ones.
 const CONTEXT: usize = 3;
@@ -25,10 +26,70 @@ pub fn difference(
     name: Option<&str>,
     part: &Part,
 ) -> Result<String> {
-    let before = steps::all()?.iter().find(|before| before.number + 1 == step.number);
-    let old = before.map_or(Ok(String::new()), |before| project.file(before, file))?;
-    let (old, new) = (colour::lines(file, &old), colour::lines(file, &project.file(step, file)?));
-    let difference = project.difference(step, file)?;
+    let old = before(step)?.map_or(Ok(String::new()), |before| project.file(before, file))?;
+    let sources = [old, project.file(step, file)?];
+    let rows = rows(file, &sources, project.difference(step, file)?, part);
+    let part =
+        name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
+    let command = command(step, file)?;
+    let command =
+        command.map_or(String::new(), |command| format!(" <code>{}</code>", escape(&command)));
+    Ok(format!(
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part}{command}</figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
+        step.folder,
+        folded(&rows)
+    ))
+}
+
+fn before(step: &Step) -> Result<Option<&'static Step>> {
+    Ok(steps::all()?.iter().find(|before| before.number + 1 == step.number))
+}
+
+/// What shows the same difference in a terminal.
+pub fn command(step: &Step, file: &str) -> Result<Option<String>> {
+    Ok(before(step)?.map(|before| {
+        if file.ends_with(".rs") {
+            format!("cargo workshop diff {:02} {:02}", before.number, step.number)
+        } else {
+            format!("diff -u {}/{file} {}/{file}", before.folder, step.folder)
+        }
+    }))
+}
+
+/// What makes a step's program the solution of its exercise.
+pub fn patch_command(step: &Step) -> String {
+    format!("patch mine/{} book/exercises/{}.patch", FILES[0], step.package)
+}
+
+/// What starts a step.
+pub fn try_it(step: &Step) -> String {
+    format!("cargo run -p {} {}", step.package, step.r#try)
+}
+
+/// How a solution changes a step's program, and what it is called there.
+pub fn solution(project: &Project, step: &Step) -> Result<String> {
+    let path = format!("book/exercises/{}.patch", step.package);
+    let old = project.file(step, FILES[0])?;
+    let new = patch::apply(&old, &project.read_file(&path)?)
+        .with_context(|| format!("{path} does not fit {}/{}", step.folder, FILES[0]))?;
+    let difference = Difference::new(&old, &new, true)?;
+    let rows = rows(FILES[0], &[old, new], &difference, &difference.all());
+    Ok(format!(
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">mine/{}</span> <code>{}</code></figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
+        FILES[0],
+        patch_command(step),
+        folded(&rows)
+    ))
+}
+
+/// The lines of a part, and whether each is changed.
+fn rows(
+    file: &str,
+    sources: &[String; 2],
+    difference: &Difference,
+    part: &Part,
+) -> Vec<(bool, String)> {
+    let [old, new] = [0, 1].map(|index: usize| colour::lines(file, &sources[index]));
     let mut rows = Vec::new();
     for index in &part.shown {
         let line = &difference.lines[*index];
@@ -54,21 +115,7 @@ pub fn difference(
         );
         rows.push((changes, html));
     }
-    let part =
-        name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
-    let command = before.map_or(String::new(), |before| {
-        let command = if file.ends_with(".rs") {
-            format!("cargo workshop diff {:02} {:02}", before.number, step.number)
-        } else {
-            format!("diff -u {}/{file} {}/{file}", before.folder, step.folder)
-        };
-        format!(" <code>{command}</code>")
-    });
-    Ok(format!(
-        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part}{command}</figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
-        step.folder,
-        folded(&rows)
-    ))
+    rows
 }
 
 /// The lines; those far from any change are folded.
@@ -150,9 +197,8 @@ pub fn bar(project: &Project, step: &Step) -> Result<String> {
         let _ = write!(sizes, " <span>to the next {next}</span>");
     }
     Ok(format!(
-        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><code>cargo run -p {} {}</code> {sizes} <span>{} minutes</span></p>\n</nav>\n",
-        step.package,
-        escape(&step.r#try),
+        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><code>{}</code> {sizes} <span>{} minutes</span></p>\n</nav>\n",
+        escape(&try_it(step)),
         step.minutes
     ))
 }

@@ -36,6 +36,10 @@ fn columns(text: &str) -> String {
     let text = replace(text, r"(?m)^ *(PID|\d+)( (?:TTY|pts/|\?))", |found| {
         format!("{:>7}{}", &found[1], &found[2])
     });
+    // A slow machine needs seconds.
+    let text = replace(&text, r"(?m)( (?:pts/\d+|\?) +)00:00:\d\d ", |found| {
+        format!("{}00:00:00 ", &found[1])
+    });
     replace(&text, r"\bpts/\d+ *", |found| format!("{:<width$}", "pts/0", width = found[0].len()))
 }
 
@@ -142,7 +146,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_everywhere() {
         let wide = "    PID TTY          TIME CMD\n  27070 pts/10   00:00:00 sudo\n      1 ?        00:00:00 exe\n";
-        let narrow = "  PID TTY          TIME CMD\n27070 pts/10   00:00:00 sudo\n    1 ?        00:00:00 exe\n";
+        let narrow = "  PID TTY          TIME CMD\n27070 pts/10   00:00:02 sudo\n    1 ?        00:00:00 exe\n";
         assert_eq!(redacted(wide), redacted(narrow));
         assert!(redacted(wide).contains("   4001 pts/0"));
         assert!(redacted(wide).contains("      1 ?"));
