@@ -91,7 +91,11 @@ fn found_if(message: Option<String>, found: &mut impl FnMut(String)) {
     let message = message.split(". ").next().unwrap_or_default();
     let mut shown = String::new();
     for (index, piece) in message.split('{').enumerate() {
-        let after = if index == 0 { piece } else { piece.split_once('}').unwrap().1 };
+        let after = if index == 0 {
+            piece
+        } else {
+            piece.split_once('}').map_or(piece, |(_, after)| after)
+        };
         shown += if index == 0 { "" } else { "…" };
         shown += after;
     }
@@ -124,7 +128,7 @@ fn text(token: &TokenTree) -> Option<String> {
 
 /// `Steps 03 to 10`, as the page has it.
 fn range(steps: &BTreeSet<u8>) -> String {
-    let (first, last) = (steps.first().unwrap(), steps.last().unwrap());
+    let Some((first, last)) = steps.first().zip(steps.last()) else { return String::new() };
     assert_eq!(usize::from(last - first) + 1, steps.len(), "{steps:?} has a gap");
     if first == last {
         format!("Step {first:02}")
