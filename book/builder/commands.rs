@@ -50,8 +50,14 @@ impl Known {
     /// Whether something runs the command.
     pub fn runs(&self, command: &str) -> bool {
         let command = command.split(" # ").next().unwrap_or_default().trim();
-        self.sessions.contains(command) || self.tests.keys().any(|known| is_like(known, command))
+        self.sessions.iter().any(|line| is_part(command, line))
+            || self.tests.keys().any(|known| is_like(known, command))
     }
+}
+
+/// Whether a line holds these words one after the other: `rmdir` is run by `rmdir folder`.
+fn is_part(command: &str, line: &str) -> bool {
+    format!(" {line} ").contains(&format!(" {command} "))
 }
 
 /// `cargo workshop diff * *` stands for the command with any two words.
@@ -86,6 +92,12 @@ fn tests(root: &Path) -> Result<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_run_as_a_part_of_a_line() {
+        assert!(is_part("rmdir", "sudo rmdir x") && is_part("ps | head", "ps | head -3"));
+        assert!(!is_part("ps", "psx") && !is_part("ps x", "ps | x"));
+    }
 
     #[test]
     fn a_star_stands_for_one_word() {

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use workshop::steps::Step;
 
-use crate::colour::escape;
+use crate::colour::{self, escape};
 use crate::commands::Command;
 use crate::coverage::Coverage;
 use crate::experiments::{self, Shown};
@@ -73,7 +73,7 @@ impl<'a> Chapter<'a> {
             if let Some(open) = fence.take() {
                 match open.takes(line) {
                     Ok(open) => fence = Some(open),
-                    Err(closed) => out += &self.closes(closed, line),
+                    Err(closed) => out += &self.closes(closed),
                 }
                 continue;
             }
@@ -118,7 +118,7 @@ impl<'a> Chapter<'a> {
     }
 
     /// A fence's lines, which are no directives.
-    fn closes(&mut self, fence: Fence, last: &str) -> String {
+    fn closes(&mut self, fence: Fence) -> String {
         if fence.info == "console" {
             let mut screen = String::new();
             for (index, line) in fence.lines.iter().enumerate() {
@@ -127,8 +127,14 @@ impl<'a> Chapter<'a> {
             }
             return format!("{}{}\n", fence.indent, terminal_html(None, &screen));
         }
-        let first = format!("{}{}{}", fence.indent, fence.marks, fence.info);
-        format!("{first}\n{}\n{last}\n", fence.lines.join("\n"))
+        let language = fence.info.split([' ', ',']).next().unwrap_or_default();
+        let source: String = fence.lines.iter().map(|line| format!("{line}\n")).collect();
+        let html = colour::lines(&format!("x.{language}"), &source).join("&#10;");
+        format!(
+            "{}<pre class=\"source\" data-language=\"{}\" tabindex=\"0\">{html}</pre>\n",
+            fence.indent,
+            escape(language)
+        )
     }
 
     /// A line of prose, or a directive on a line of its own.

@@ -4,8 +4,7 @@
 pub struct Fence {
     /// What stands before it.
     pub indent: String,
-    /// Its backticks or tildes.
-    pub marks: String,
+    marks: String,
     /// Its language.
     pub info: String,
     /// Where it begins.
@@ -38,11 +37,7 @@ impl Fence {
         if text.len() >= self.marks.len() && text.chars().all(|letter| Some(letter) == mark) {
             return Err(self);
         }
-        let own = if self.info == "console" {
-            line.strip_prefix(self.indent.as_str()).unwrap_or(line)
-        } else {
-            line
-        };
+        let own = line.strip_prefix(self.indent.as_str()).unwrap_or(line);
         self.lines.push(own.to_string());
         Ok(self)
     }

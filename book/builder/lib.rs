@@ -15,6 +15,7 @@ pub mod links;
 pub mod patch;
 pub mod project;
 pub mod schedule;
+pub mod serve;
 pub mod skeleton;
 pub mod transcript;
 pub mod view;

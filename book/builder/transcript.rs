@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use workshop::output;
 
 use crate::colour::escape;
+use crate::view::COPY;
 
 /// A piece of a session on one terminal.
 #[derive(Debug, PartialEq, Eq)]
@@ -164,13 +165,16 @@ pub fn terminal_html(number: Option<usize>, screen: &str) -> String {
     if screen.is_empty() {
         return String::new();
     }
-    let name = match number {
-        Some(1) => " data-terminal=\"first terminal\"",
-        Some(_) => " data-terminal=\"second terminal\"",
-        None => "",
+    let (class, name) = match number {
+        Some(1) => (" first", "First terminal"),
+        Some(_) => (" second", "Second terminal"),
+        None => ("", "Terminal"),
     };
     let screen = screen.trim_end_matches('\n').replace('\n', "&#10;");
-    format!("<pre class=\"terminal\"{name}>{screen}</pre>")
+    let copy = if screen.contains("<kbd") { COPY } else { "" };
+    format!(
+        "<div class=\"screen{class}\"><div class=\"bar\"><span>{name}</span>{copy}</div><pre class=\"terminal\" tabindex=\"0\">{screen}</pre></div>"
+    )
 }
 
 /// A line of a session.
@@ -288,8 +292,8 @@ mod tests {
             transcript: "$ id\n0\n\n== second terminal\n$ ls\n$ pwd\n/\n".into(),
         };
         let part = session.html(Some(2)).unwrap();
-        assert!(part.contains("second terminal") && part.contains("pwd"), "{part}");
-        assert!(!part.contains("first terminal") && !part.contains("ls"), "{part}");
+        assert!(part.contains("Second terminal") && part.contains("pwd"), "{part}");
+        assert!(!part.contains("First terminal") && !part.contains("ls"), "{part}");
         assert!(session.html(Some(3)).unwrap_err().to_string().contains("2 parts"));
     }
 

@@ -18,6 +18,19 @@ const CONTEXT: usize = 3;
 /// Fewer are not worth a fold.
 const FOLD: usize = 3;
 
+/// What puts the old and the new next to each other.
+const SIDES: &str =
+    "<button type=\"button\" class=\"sides\" aria-pressed=\"false\">Side by side</button>";
+
+/// What copies the commands next to it.
+pub const COPY: &str =
+    "<button type=\"button\" class=\"copy\" aria-label=\"Copy the commands\">Copy</button>";
+
+/// A command with a button that copies it.
+fn copyable(command: &str) -> String {
+    format!("<code class=\"command\">{}</code>{COPY}", escape(command))
+}
+
 /// A part of the difference between a step's file and its predecessor's.
 pub fn difference(
     project: &Project,
@@ -32,10 +45,9 @@ pub fn difference(
     let part =
         name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
     let command = command(step, file)?;
-    let command =
-        command.map_or(String::new(), |command| format!(" <code>{}</code>", escape(&command)));
+    let command = command.map_or(String::new(), |command| copyable(&command) + SIDES);
     Ok(format!(
-        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part}{command}</figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part} <span class=\"tools\">{command}</span></figcaption>\n<div class=\"lines\" tabindex=\"0\">\n{}</div>\n</figure>\n",
         step.folder,
         folded(&rows)
     ))
@@ -73,22 +85,26 @@ pub fn solution(project: &Project, step: &Step) -> Result<String> {
     let new = patch::apply(&old, &project.read_file(&path)?)
         .with_context(|| format!("{path} does not fit {}/{}", step.folder, FILES[0]))?;
     let difference = Difference::new(&old, &new, true)?;
-    let rows = rows(FILES[0], &[old, new], &difference, &difference.all());
+    let mut rows = rows(FILES[0], &[old, new], &difference, &difference.all());
+    rows.iter_mut().for_each(|row| row.names = false);
     Ok(format!(
-        "<figure class=\"diff\">\n<figcaption><span class=\"file\">mine/{}</span> <code>{}</code></figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">mine/{}</span> <span class=\"tools\">{}{SIDES}</span></figcaption>\n<div class=\"lines\" tabindex=\"0\">\n{}</div>\n</figure>\n",
         FILES[0],
-        patch_command(step),
+        copyable(&patch_command(step)),
         folded(&rows)
     ))
 }
 
-/// The lines of a part, and whether each is changed.
-fn rows(
-    file: &str,
-    sources: &[String; 2],
-    difference: &Difference,
-    part: &Part,
-) -> Vec<(bool, String)> {
+/// A line of a difference.
+struct Row {
+    changes: bool,
+    /// Whether it is neither a comment nor an attribute.
+    names: bool,
+    html: String,
+}
+
+/// The lines of a part.
+fn rows(file: &str, sources: &[String; 2], difference: &Difference, part: &Part) -> Vec<Row> {
     let [old, new] = [0, 1].map(|index: usize| colour::lines(file, &sources[index]));
     let mut rows = Vec::new();
     for index in &part.shown {
@@ -113,16 +129,21 @@ fn rows(
             number(line.old.filter(|_| line.kind != Kind::Added)),
             number(line.new),
         );
-        rows.push((changes, html));
+        let source = line.text.trim_start();
+        let names = !source.is_empty() && !source.starts_with("//") && !source.starts_with('#');
+        rows.push(Row { changes, names, html });
     }
     rows
 }
 
 /// The lines; those far from any change are folded.
-fn folded(rows: &[(bool, String)]) -> String {
+fn folded(rows: &[Row]) -> String {
+    // The line that names the item, above its parameters.
+    let named = rows.iter().position(|row| row.names);
     let near: BTreeSet<usize> = (0..rows.len())
-        .filter(|index| rows[*index].0)
+        .filter(|index| rows[*index].changes)
         .flat_map(|index| index.saturating_sub(CONTEXT)..=index + CONTEXT)
+        .chain(named)
         .collect();
     let mut html = String::new();
     let mut index = 0;
@@ -135,8 +156,8 @@ fn folded(rows: &[(bool, String)]) -> String {
                 "<details class=\"unchanged\"><summary>{far} unchanged lines</summary>"
             );
         }
-        for (_, row) in &rows[index..end] {
-            html += row;
+        for row in &rows[index..end] {
+            html += &row.html;
             html.push('\n');
         }
         if far >= FOLD {
@@ -166,7 +187,7 @@ pub fn excerpt(project: &Project, path: &str, name: &str) -> Result<String> {
         })
         .collect();
     Ok(format!(
-        "<figure class=\"code\">\n<figcaption><span class=\"file\">{}</span> <span class=\"part\">{}</span></figcaption>\n<div class=\"lines\">\n{rows}</div>\n</figure>\n",
+        "<figure class=\"code\">\n<figcaption><span class=\"file\">{}</span> <span class=\"part\">{}</span></figcaption>\n<div class=\"lines\" tabindex=\"0\">\n{rows}</div>\n</figure>\n",
         escape(path),
         escape(name)
     ))
@@ -197,8 +218,8 @@ pub fn bar(project: &Project, step: &Step) -> Result<String> {
         let _ = write!(sizes, " <span>to the next {next}</span>");
     }
     Ok(format!(
-        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><code>{}</code> {sizes} <span>{} minutes</span></p>\n</nav>\n",
-        escape(&try_it(step)),
+        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><span class=\"try\">{}</span> {sizes} <span>{} minutes</span></p>\n</nav>\n",
+        copyable(&try_it(step)),
         step.minutes
     ))
 }

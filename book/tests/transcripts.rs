@@ -1,3 +1,25 @@
 //! Plays the book's own sessions for real, and compares them with what was recorded.
 
-workshop::transcripts!(final_processes, pivot_root_shared, tty_group, wrong_usage);
+workshop::transcripts!(
+    chroot_tiny,
+    chroot_working_directory,
+    container,
+    file_inside,
+    final_processes,
+    hostname_before,
+    mount_by_hand,
+    mount_inside,
+    mount_leak,
+    mount_namespace_links,
+    mount_proc_gone,
+    mount_propagation,
+    mount_unshare_links,
+    pid_fork,
+    pid_killed,
+    pid_one,
+    pid_second_child,
+    pivot_root_shared,
+    privilege,
+    tty_group,
+    wrong_usage,
+);

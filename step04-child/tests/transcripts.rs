@@ -1,3 +1,3 @@
 //! Plays the sessions in this folder for real, and compares them with what was recorded.
 
-workshop::transcripts!(hostname);
+workshop::transcripts!(by_hand, hostname, sharing, tree);

@@ -41,6 +41,8 @@ pub struct Cage {
     /// The thread that lives in the cage: its view of the world is the cage's
     pub thread: Pid,
     cgroup: PathBuf,
+    /// On v1, its cgroups in the trees of other controllers
+    others: Vec<PathBuf>,
     /// Where everything in the cage starts
     folder: PathBuf,
 }
@@ -48,9 +50,7 @@ pub struct Cage {
 impl Cage {
     /// Builds the cage, which takes root. What is started in it starts in `folder`.
     pub fn build(folder: &Path) -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let cgroup = make_cgroup(&format!("workshop-{}-{count}", process::id()))?;
+        let cgroup = make_cgroup(&new_name())?;
         let (jobs, queue) = mpsc::channel::<Job>();
         let launcher = thread::spawn(move || queue.into_iter().for_each(|job| job()));
         let mut cage = Self {
@@ -58,10 +58,24 @@ impl Cage {
             launcher: Some(launcher),
             thread: Pid::this(),
             cgroup,
+            others: Vec::new(),
             folder: folder.to_path_buf(),
         };
+        cage.make_others()?;
         cage.thread = cage.inside(enter_namespaces)?.context("cannot build the cage")?;
         Ok(cage)
+    }
+
+    /// What is limited in another tree than the processes is to stay in the cage, too.
+    fn make_others(&mut self) -> Result<()> {
+        for controller in ["memory", "cpu"] {
+            let Ok((1, home)) = kernel::cgroup(Pid::this(), controller) else { continue };
+            let folder = home.join(new_name());
+            let made = fs::create_dir(&folder);
+            made.with_context(|| format!("cannot create {}", folder.display()))?;
+            self.others.push(folder);
+        }
+        Ok(())
     }
 
     /// Runs a function on the thread that lives in the cage.
@@ -84,10 +98,14 @@ impl Cage {
         program: &[OsString],
         prepare: impl FnOnce(&mut Command) + Send + 'static,
     ) -> Result<Child> {
-        // The shell joins the cgroup before it becomes the program: nothing can slip out.
+        // The shell joins the cgroups before it becomes the program: nothing can slip out.
+        let join =
+            r#"until [ "$1" = -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", r#"echo 0 > "$1/cgroup.procs" && shift && exec "$@""#, "sh"]);
-        command.arg(self.leaf()).args(program).current_dir(&self.folder);
+        command.args(["-c", join, "sh"]).arg(self.leaf().join("cgroup.procs"));
+        // A single thread that moves itself need not wait for all processors.
+        command.args(self.others.iter().map(|other| other.join("tasks")));
+        command.arg("--").args(program).current_dir(&self.folder);
         let spawned = self.inside(move || {
             prepare(&mut command);
             command.spawn()
@@ -110,6 +128,7 @@ impl Cage {
     pub fn cgroups(&self) -> Vec<PathBuf> {
         let mut found: Vec<PathBuf> = kernel::cgroups_below(&self.cgroup);
         found.extend(kernel::cgroups_below(&self.leaf()));
+        found.extend(self.others.iter().flat_map(|other| kernel::cgroups_below(other)));
         found.retain(|cgroup| *cgroup != self.leaf());
         found
     }
@@ -147,11 +166,19 @@ impl Cage {
 impl Drop for Cage {
     fn drop(&mut self) {
         let _ = self.sweep();
-        let _ = remove_cgroup(&self.cgroup);
+        for cgroup in self.others.iter().chain([&self.cgroup]) {
+            let _ = remove_cgroup(cgroup);
+        }
         // The namespaces go with the thread.
         drop(self.jobs.take());
         let _ = self.launcher.take().map(thread::JoinHandle::join);
     }
+}
+
+/// By this name `clean` knows who made a cgroup.
+fn new_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("workshop-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A cgroup with the limit, and in it one for the processes: on v2 only leaves may hold any.
@@ -163,10 +190,13 @@ fn make_cgroup(name: &str) -> Result<PathBuf> {
         fs::write(&file, text).with_context(|| format!("cannot write {text} to {}", file.display()))
     };
     fs::create_dir(&cgroup).with_context(|| format!("cannot create {}", cgroup.display()))?;
+    let hand_down = || {
+        // Without these, who limits memory or processors looks for them outside of the cage.
+        let _ = write("cgroup.subtree_control", "+memory +cpu");
+        write("cgroup.subtree_control", "+pids")
+    };
     let filled = write("pids.max", LIMIT)
-        .and_then(
-            |()| if own.version == 2 { write("cgroup.subtree_control", "+pids") } else { Ok(()) },
-        )
+        .and_then(|()| if own.version == 2 { hand_down() } else { Ok(()) })
         .and_then(|()| fs::create_dir(cgroup.join("leaf")).context("cannot create a leaf cgroup"));
     if let Err(error) = filled {
         let _ = fs::remove_dir(&cgroup);

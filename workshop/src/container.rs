@@ -16,8 +16,9 @@ use crate::cage::Cage;
 use crate::kernel;
 use crate::wait::until;
 
-/// No container takes longer than this to start, or to end once it is told to.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// No container takes longer than this to start, or to end once it is told to: not in a virtual
+/// machine either, whose processors QEMU plays while others use the real ones.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The binary that is being checked, and how it is told to run a command.
 #[derive(Clone, Debug)]
@@ -47,6 +48,28 @@ pub struct Running {
 }
 
 impl Subject {
+    /// Where the image `host` of the final runtime lies, from the folder where it is started.
+    pub(crate) const IMAGE: &str = "root/layers/host";
+
+    /// A step of the ladder.
+    pub fn step(binary: PathBuf) -> Self {
+        Self { binary, words: vec!["run".into()] }
+    }
+
+    /// The final runtime, as good as the last step: with stdin, and at most 20 processes.
+    pub fn runtime(binary: PathBuf) -> Self {
+        let words = "--root root run --rm -i --pids-limit 20 host".split(' ');
+        Self { binary, words: words.map(OsString::from).collect() }
+    }
+
+    /// The same with more options for `run`.
+    pub fn with(&self, options: &[&str]) -> Self {
+        let mut more = self.clone();
+        let at = self.words.iter().position(|word| word == "run").map_or(0, |at| at + 1);
+        more.words.splice(at..at, options.iter().map(OsString::from));
+        more
+    }
+
     /// The whole command line that runs a command.
     pub fn command_line<S: AsRef<OsStr>>(&self, command: &[S]) -> Vec<OsString> {
         let mut line = vec![self.binary.clone().into_os_string()];
@@ -107,17 +130,22 @@ impl Running {
     }
 
     /// Closes the container's stdin, waits for its end, and returns what it leaves.
-    pub fn end(mut self) -> Result<Ended> {
+    pub fn end(self) -> Result<Ended> {
+        self.end_within(PATIENCE)
+    }
+
+    /// The same where there is more to do than to run a container.
+    pub fn end_within(mut self, limit: Duration) -> Result<Ended> {
         drop(self.run.stdin.take());
         let mut status = None;
-        let ended = until(PATIENCE, || {
+        let ended = until(limit, || {
             status = self.run.try_wait().ok().flatten();
             status.is_some()
         });
         if !ended {
             let _ = kill(self.pid(), Signal::SIGKILL);
             let _ = self.run.wait();
-            bail!("it did not end within {} seconds", PATIENCE.as_secs());
+            bail!("it did not end within {} seconds", limit.as_secs());
         }
         // Somebody may have kept the pipe open: what is there by now has to do.
         until(Duration::from_secs(1), || self.stdout.closed() && self.stderr.closed());

@@ -1,11 +1,14 @@
 //! What the kernel says about a process: the evidence that every check rests on (proc(5)).
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::Pid;
 
 use crate::mountinfo::{self, Mount};
@@ -27,6 +30,30 @@ pub fn link(pid: Pid, name: &str) -> Result<String> {
 /// A namespace of a process: two processes share it if the inode is the same (namespaces(7)).
 pub fn namespace(pid: Pid, kind: &str) -> Result<String> {
     link(pid, &format!("ns/{kind}"))
+}
+
+/// Runs a function in the mount namespace of a process, with the root of that namespace as `/`,
+/// which need not be the root of the process.
+pub fn within_mounts<T: Send + 'static>(
+    pid: Pid,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let path = format!("/proc/{pid}/ns/mnt");
+    let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+    // Only this thread moves: the caller stays where it is.
+    let thread = thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FS).context("cannot get a root of one's own")?;
+        setns(namespace, CloneFlags::CLONE_NEWNS).context("cannot enter the mount namespace")?;
+        work()
+    });
+    thread.join().map_err(|_| anyhow!("the thread in the mount namespace died"))?
+}
+
+/// A file or folder, whatever its name: two names that lead to the same are the same.
+pub fn identity(path: impl AsRef<Path>) -> Result<(u64, u64)> {
+    let path = path.as_ref();
+    let data = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
+    Ok((data.dev(), data.ino()))
 }
 
 /// The words a process was started with.
@@ -66,6 +93,40 @@ pub fn is_alive(pid: Pid) -> bool {
     Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)
 }
 
+/// The version of the cgroup tree that has a controller, and the folder of a process in it
+/// (cgroups(7)).
+pub fn cgroup(pid: Pid, controller: &str) -> Result<(u8, PathBuf)> {
+    find_cgroup(controller, &read(pid, "cgroup")?, &mountinfo::own()?)
+}
+
+fn find_cgroup(controller: &str, memberships: &str, mounts: &[Mount]) -> Result<(u8, PathBuf)> {
+    let find = |wanted: &str| {
+        memberships.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|name| name == wanted).then_some(path)
+        })
+    };
+    let (version, path) = match find(controller) {
+        Some(path) => (1, path),
+        None => (2, find("").context("the kernel has no cgroups")?),
+    };
+    let has_it = |mount: &&Mount| match version {
+        1 => mount.kind == "cgroup" && mount.options.split(',').any(|name| name == controller),
+        _ => mount.kind == "cgroup2",
+    };
+    let mount = mounts.iter().find(has_it).with_context(|| {
+        let cure = match version {
+            1 => format!("mount -t cgroup -o {controller} cgroup /sys/fs/cgroup/{controller}"),
+            _ => "mount -t cgroup2 cgroup2 /sys/fs/cgroup".to_string(),
+        };
+        format!("cannot find a mounted cgroup hierarchy with {controller}. Mount it: {cure}")
+    })?;
+    let below = Path::new(path).strip_prefix(&mount.root).with_context(|| {
+        format!("the cgroup {path} lies outside of what is mounted on {}", mount.point.display())
+    })?;
+    Ok((version, mount.point.join(below)))
+}
+
 /// The cgroup that limits the number of a process's children (cgroups(7)).
 #[derive(Clone, Debug)]
 pub struct PidsCgroup {
@@ -78,38 +139,8 @@ pub struct PidsCgroup {
 impl PidsCgroup {
     /// The pids cgroup of a process, on a machine with cgroup v1, v2, or both.
     pub fn of(pid: Pid) -> Result<Self> {
-        Self::parse(&read(pid, "cgroup")?, &mountinfo::own()?)
-    }
-
-    fn parse(memberships: &str, mounts: &[Mount]) -> Result<Self> {
-        let find = |wanted: &str| {
-            memberships.lines().find_map(|line| {
-                let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-                controllers.split(',').any(|name| name == wanted).then_some(path)
-            })
-        };
-        let (version, path) = match find("pids") {
-            Some(path) => (1, path),
-            None => (2, find("").context("the kernel has no cgroups")?),
-        };
-        let has_pids = |mount: &&Mount| match version {
-            1 => mount.kind == "cgroup" && mount.options.split(',').any(|name| name == "pids"),
-            _ => mount.kind == "cgroup2",
-        };
-        let cure = match version {
-            1 => "mount -t cgroup -o pids cgroup /sys/fs/cgroup/pids",
-            _ => "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
-        };
-        let mount = mounts.iter().find(has_pids).with_context(|| {
-            format!("cannot find a mounted cgroup hierarchy with pids. Mount it: {cure}")
-        })?;
-        let below = Path::new(path).strip_prefix(&mount.root).with_context(|| {
-            format!(
-                "the cgroup {path} lies outside of what is mounted on {}",
-                mount.point.display()
-            )
-        })?;
-        Ok(Self { version, folder: mount.point.join(below) })
+        let (version, folder) = cgroup(pid, "pids")?;
+        Ok(Self { version, folder })
     }
 
     /// The nearest cgroup, from this one upwards, in which a new one gets the pids controller.
@@ -159,13 +190,13 @@ mod tests {
 ";
 
     #[test]
-    fn finds_the_pids_cgroup_on_v1_and_on_v2() {
+    fn finds_the_cgroup_of_a_controller_on_v1_and_on_v2() {
         let mounts = MOUNTS.lines().filter_map(mountinfo::parse).collect::<Vec<_>>();
-        let v1 = PidsCgroup::parse("8:pids:/docker/a\n0::/b\n", &mounts).unwrap();
-        assert_eq!((v1.version, v1.folder), (1, "/sys/fs/cgroup/pids x/a".into()));
-        let v2 = PidsCgroup::parse("1:name=systemd:/\n0::/b\n", &mounts).unwrap();
-        assert_eq!((v2.version, v2.folder), (2, "/sys/fs/cgroup/unified/b".into()));
-        assert!(PidsCgroup::parse("8:pids:/elsewhere\n", &mounts).is_err());
-        assert!(PidsCgroup::parse("0::/b\n", &mounts[..1]).is_err());
+        let v1 = find_cgroup("pids", "8:pids:/docker/a\n0::/b\n", &mounts).unwrap();
+        assert_eq!(v1, (1, "/sys/fs/cgroup/pids x/a".into()));
+        let v2 = find_cgroup("pids", "1:name=systemd:/\n0::/b\n", &mounts).unwrap();
+        assert_eq!(v2, (2, "/sys/fs/cgroup/unified/b".into()));
+        assert!(find_cgroup("pids", "8:pids:/elsewhere\n", &mounts).is_err());
+        assert!(find_cgroup("pids", "0::/b\n", &mounts[..1]).is_err());
     }
 }

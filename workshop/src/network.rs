@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,10 +102,36 @@ fn echo_request(sequence: u16) -> [u8; 8] {
 
 /// Serves `word` once on an address in one network, fetches it from another, returns what came.
 pub fn fetch(server: Pid, address: Ipv4Addr, client: Pid, word: String) -> Result<String> {
-    let listener = within(server, move || {
-        TcpListener::bind((address, 0)).with_context(|| format!("cannot serve on {address}"))
-    })?;
-    let target = listener.local_addr().context("a listener has an address")?;
+    let listener = listen(server, SocketAddrV4::new(address, 0))?;
+    let SocketAddr::V4(target) = listener.local_addr().context("a listener has an address")? else {
+        bail!("an IPv4 listener has an IPv4 address");
+    };
+    serve_and_fetch(listener, client, target, word)
+}
+
+/// The same where the client knows the server by another address: that of a published port.
+pub fn fetch_from(
+    server: Pid,
+    address: SocketAddrV4,
+    client: Pid,
+    target: SocketAddrV4,
+    word: String,
+) -> Result<String> {
+    serve_and_fetch(listen(server, address)?, client, target, word)
+}
+
+fn listen(server: Pid, address: SocketAddrV4) -> Result<TcpListener> {
+    within(server, move || {
+        TcpListener::bind(address).with_context(|| format!("cannot serve on {address}"))
+    })
+}
+
+fn serve_and_fetch(
+    listener: TcpListener,
+    client: Pid,
+    target: SocketAddrV4,
+    word: String,
+) -> Result<String> {
     let serve = thread::spawn(move || {
         listener.set_nonblocking(true)?;
         let start = Instant::now();
@@ -118,7 +144,7 @@ pub fn fetch(server: Pid, address: Ipv4Addr, client: Pid, word: String) -> Resul
         Ok(())
     });
     let fetched = within(client, move || {
-        let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(3))
+        let mut stream = TcpStream::connect_timeout(&target.into(), Duration::from_secs(3))
             .with_context(|| format!("cannot connect to {target}"))?;
         stream.set_read_timeout(Some(Duration::from_secs(3))).context("cannot set a timeout")?;
         let mut text = String::new();

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::sys::termios::{Termios, tcgetattr};
 
 use crate::cage::Cage;
 use crate::wait::until;
@@ -19,6 +20,8 @@ use crate::wait::until;
 pub struct Terminal {
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    /// Ends once nobody has the terminal open any more
+    reader: JoinHandle<()>,
     seen: usize,
     /// The program's process
     pub process: Child,
@@ -58,7 +61,7 @@ impl Terminal {
         let mut output = keyboard.try_clone()?;
         let screen = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&screen);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut chunk = [0; 4096];
             // Reading fails with EIO once nobody has the terminal open any more.
             while let Ok(count @ 1..) = output.read(&mut chunk) {
@@ -66,12 +69,28 @@ impl Terminal {
                 screen.extend_from_slice(&chunk[..count]);
             }
         });
-        Ok(Self { keyboard, screen, seen: 0, process })
+        Ok(Self { keyboard, screen, reader, seen: 0, process })
     }
 
     /// Types some keys.
     pub fn press(&mut self, keys: &str) -> Result<()> {
         self.keyboard.write_all(keys.as_bytes()).context("cannot type on the terminal")
+    }
+
+    /// Gives it another size. stty(1) does: the system call is not to be had without `unsafe`.
+    pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
+        let mut stty = Command::new("stty");
+        stty.args(["rows", &rows.to_string(), "columns", &columns.to_string()]);
+        let done = stty.stdin(self.keyboard.try_clone()?).status().context("cannot start stty")?;
+        if !done.success() {
+            bail!("cannot resize the terminal: stty failed");
+        }
+        Ok(())
+    }
+
+    /// How it treats keys (termios(3)).
+    pub fn modes(&self) -> Result<Termios> {
+        tcgetattr(&self.keyboard).context("cannot read the terminal's modes")
     }
 
     /// Everything that the terminal has shown, without the carriage returns.
@@ -84,10 +103,11 @@ impl Terminal {
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
         let mut end = None;
         until(limit, || {
+            let is_over = self.reader.is_finished();
             let screen = self.text();
             let new = screen.get(self.seen..).unwrap_or_default();
             end = new.find(text).map(|at| self.seen + at + text.len());
-            end.is_some()
+            end.is_some() || is_over
         });
         let screen = self.text();
         let Some(end) = end else {

@@ -92,7 +92,7 @@ pub fn proofs() -> Result<ExitCode> {
     let mut good = true;
     for step in steps::all()? {
         let binary = project::binaries()?.join(&step.package);
-        let subject = Subject { binary, words: vec!["run".into()] };
+        let subject = Subject::step(binary);
         let proof = checks::all().find(|check| check.name == step.proof);
         let proof = proof.with_context(|| format!("there is no check {}", step.proof))?;
         let verdict = proof.run(&bench, &subject)?;

@@ -1,4 +1,4 @@
-//! The checks are checked: each step passes what holds for it, lacks what the next one brings, and
+//! The checks are checked: each stage passes what holds for it, lacks what the next one brings, and
 //! a program that only says the right words gets nowhere.
 
 #![allow(clippy::unwrap_used)]
@@ -8,18 +8,36 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use workshop::checks::{self, Bench, Check, Kind};
+use support::runtime;
+use workshop::checks::{self, Bench, Check, Kind, Stage};
 use workshop::container::Subject;
 use workshop::{project, testing};
 
-fn official(step: u8) -> Subject {
-    let binary = project::binaries().unwrap().join(format!("step{step:02}"));
-    Subject { binary, words: vec!["run".into()] }
+/// Every stage after the first, with the one before it.
+fn pairs() -> impl Iterator<Item = (Stage, Stage)> {
+    stages().zip(stages().skip(1))
+}
+
+fn stages() -> impl Iterator<Item = Stage> {
+    (1..=10).map(Stage::Step).chain([Stage::Final])
+}
+
+fn official(stage: Stage) -> Subject {
+    match stage {
+        Stage::Step(step) => {
+            Subject::step(project::binaries().unwrap().join(format!("step{step:02}")))
+        }
+        Stage::Final => runtime(),
+    }
 }
 
 /// The names of the checks that do not hold, with what was found.
 fn red<'a>(checks: impl Iterator<Item = &'a Check>, subject: &Subject) -> Vec<(&'a str, String)> {
-    let bench = Bench::new(support::rootfs()).unwrap();
+    let rootfs = support::rootfs();
+    let bench = match subject.words.last().is_some_and(|word| word == "host") {
+        true => Bench::with_image(subject).unwrap(),
+        false => Bench::new(rootfs).unwrap(),
+    };
     checks
         .map(|check| (check.name, check.run(&bench, subject).unwrap()))
         .filter(|(_, verdict)| !verdict.holds)
@@ -27,14 +45,14 @@ fn red<'a>(checks: impl Iterator<Item = &'a Check>, subject: &Subject) -> Vec<(&
         .collect()
 }
 
-fn new_at(step: u8) -> impl Iterator<Item = &'static Check> {
-    checks::all().filter(move |check| check.since == step && check.kind == Kind::New)
+fn new_at(stage: Stage) -> impl Iterator<Item = &'static Check> {
+    checks::all().filter(move |check| check.since == stage && check.kind == Kind::New)
 }
 
 #[test]
-fn every_step_brings_at_least_three_new_checks() {
-    for step in 1..=10 {
-        assert!(new_at(step).count() >= 3, "step {step:02}");
+fn every_stage_brings_at_least_three_new_checks() {
+    for stage in stages() {
+        assert!(new_at(stage).count() >= 3, "{stage}");
     }
 }
 
@@ -48,25 +66,26 @@ fn names_are_unique() {
 }
 
 #[test]
-fn every_step_passes_what_holds_for_it() {
-    if !testing::root("every_step_passes_what_holds_for_it") {
+fn every_stage_passes_what_holds_for_it() {
+    if !testing::root("every_stage_passes_what_holds_for_it") {
         return;
     }
-    for step in 1..=10 {
-        assert_eq!(red(checks::valid_at(step), &official(step)), [], "step {step:02}");
+    for stage in stages() {
+        assert_eq!(red(checks::valid_at(stage), &official(stage)), [], "{stage}");
     }
 }
 
 #[test]
-fn every_step_lacks_what_the_next_one_brings() {
-    if !testing::root("every_step_lacks_what_the_next_one_brings") {
+fn every_stage_lacks_what_the_next_one_brings() {
+    if !testing::root("every_stage_lacks_what_the_next_one_brings") {
         return;
     }
-    for step in 1..10 {
-        let red = red(new_at(step + 1), &official(step));
+    // What step 10 lacks of `final` has tests of its own.
+    for (stage, next) in pairs().filter(|(_, next)| *next != Stage::Final) {
+        let red = red(new_at(next), &official(stage));
         let red: Vec<_> = red.iter().map(|(name, _)| *name).collect();
-        let expected: Vec<_> = new_at(step + 1).map(|check| check.name).collect();
-        assert_eq!(red, expected, "step {step:02} against the new checks of the next");
+        let expected: Vec<_> = new_at(next).map(|check| check.name).collect();
+        assert_eq!(red, expected, "{stage} against the new checks of {next}");
     }
 }
 
@@ -88,16 +107,17 @@ echo container
 "#;
     fs::write(&binary, script).unwrap();
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
-    let talker = Subject { binary, words: vec!["run".into()] };
-    assert_eq!(red(checks::valid_at(1), &talker), [], "words are all that step 01 asks for");
-    for step in 2..=10 {
+    let talker = Subject::step(binary);
+    let first = Stage::Step(1);
+    assert_eq!(red(checks::valid_at(first), &talker), [], "words are all that step 01 asks for");
+    for (_, stage) in pairs() {
         // All of them, but what the words are about.
-        let red = red(new_at(step), &talker);
+        let red = red(new_at(stage), &talker);
         let words = ["says-child"];
-        let passed: Vec<_> = new_at(step)
+        let passed: Vec<_> = new_at(stage)
             .map(|check| check.name)
             .filter(|name| !red.iter().any(|(red, _)| red == name) && !words.contains(name))
             .collect();
-        assert_eq!(passed, [""; 0], "step {step:02}");
+        assert_eq!(passed, [""; 0], "{stage}");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::Stage::{Final, Step};
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::Held;
 use crate::kernel::{self, PidsCgroup};
@@ -20,8 +21,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "cgroup",
         title: "the container has a pids cgroup of its own, limited to 20",
-        since: 8,
-        until: LAST,
+        since: Step(8),
+        until: Final,
         kind: Kind::New,
         by_hand: "cat /proc/PID/cgroup, then pids.max in that folder",
         probe: cgroup,
@@ -29,8 +30,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "cgroup-members",
         title: "all of the container's processes are in it, the first one too",
-        since: 8,
-        until: LAST,
+        since: Step(8),
+        until: Final,
         kind: Kind::New,
         by_hand: "cat cgroup.procs in the container's cgroup",
         probe: cgroup_members,
@@ -38,8 +39,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "limit-holds",
         title: "60 processes are too many: at 20 the kernel says no",
-        since: 8,
-        until: LAST,
+        since: Step(8),
+        until: Final,
         kind: Kind::New,
         by_hand: "start sleepers inside, cat pids.current and pids.events outside",
         probe: limit_holds,
@@ -47,7 +48,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "says-cgroup",
         title: "`run` says which cgroup it made, and which version it is of",
-        since: 8,
+        since: Step(8),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run true",
@@ -56,8 +57,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "cgroup-removed",
         title: "afterwards the cgroup is gone",
-        since: 8,
-        until: LAST,
+        since: Step(8),
+        until: Final,
         kind: Kind::New,
         by_hand: "ls the cgroup's folder before and after",
         probe: cgroup_removed,

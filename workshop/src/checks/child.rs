@@ -1,8 +1,8 @@
 //! Step 04: the program starts itself inside the namespace.
 
 use anyhow::Result;
-use std::fs;
 
+use super::Stage::Step;
 use super::uts::hostname_of;
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::cage::HOSTNAME;
@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "hostname-container",
         title: "the hostname inside is `container` before the command starts, and outside it is not",
-        since: 4,
+        since: Step(4),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run hostname; hostname",
@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "child-between",
         title: "between `run` and the command stands the same program once more",
-        since: 4,
+        since: Step(4),
         until: LAST,
         kind: Kind::New,
         by_hand: "ps fax, while cargo run -p stepNN run sleep 100 runs",
@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "says-child",
         title: "the child says what it runs, after `run` did",
-        since: 4,
+        since: Step(4),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run true",
@@ -40,7 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "child-inside",
         title: "the child is in the command's UTS namespace, and it is not the host's",
-        since: 4,
+        since: Step(4),
         until: LAST,
         kind: Kind::New,
         by_hand: "readlink /proc/PID/ns/uts for both, and for your shell",
@@ -67,13 +67,8 @@ fn hostname_container(lab: &Lab) -> Result<Verdict> {
 fn child_between(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
     let child = kernel::parent(held.command)?;
-    let same = |one, other| -> Result<bool> {
-        let exe = |pid| fs::metadata(format!("/proc/{pid}/exe"));
-        use std::os::unix::fs::MetadataExt;
-        let (one, other) = (exe(one)?, exe(other)?);
-        Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
-    };
-    let holds = child != held.run() && same(child, held.run())?;
+    let exe = |pid| kernel::identity(format!("/proc/{pid}/exe"));
+    let holds = child != held.run() && exe(child)? == exe(held.run())?;
     let found = if child == held.run() {
         format!("process {} was started by `run` itself, process {child}", held.command)
     } else {

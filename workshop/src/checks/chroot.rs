@@ -1,21 +1,20 @@
 //! Step 06: another root directory (chroot(2)).
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::Stage::{Final, Step};
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::token;
-use crate::kernel;
+use crate::kernel::{self, identity};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "root",
         title: "the command's root is the root filesystem",
-        since: 6,
-        until: 8,
+        since: Step(6),
+        until: Step(8),
         kind: Kind::New,
         by_hand: "ls -l /proc/PID/root",
         probe: root,
@@ -23,8 +22,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "working-directory",
         title: "the command starts in /, inside the new root",
-        since: 6,
-        until: LAST,
+        since: Step(6),
+        until: Final,
         kind: Kind::New,
         by_hand: "ls -l /proc/PID/cwd",
         probe: working_directory,
@@ -32,8 +31,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "only-inside",
         title: "files of the root filesystem are seen, files of the host are not",
-        since: 6,
-        until: LAST,
+        since: Step(6),
+        until: Final,
         kind: Kind::New,
         by_hand: "touch /tmp/secret outside, ls /tmp inside",
         probe: only_inside,
@@ -41,7 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "rootfs-option",
         title: "--rootfs chooses another root filesystem",
-        since: 6,
+        since: Step(6),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run --rootfs DIR ls /",
@@ -50,8 +49,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "default-command",
         title: "without COMMAND, /bin/sh runs",
-        since: 6,
-        until: LAST,
+        since: Step(6),
+        until: Final,
         kind: Kind::New,
         by_hand: "echo 'echo hello' | cargo run -p stepNN run",
         probe: default_command,
@@ -59,8 +58,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "no-proc",
         title: "/proc is empty inside, so `ps` cannot work",
-        since: 6,
-        until: 6,
+        since: Step(6),
+        until: Step(6),
         kind: Kind::New,
         by_hand: "cargo run -p step06 run ls /proc",
         probe: no_proc,
@@ -68,24 +67,19 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "writes-stay",
         title: "a file that is written inside is still there in the next run",
-        since: 6,
-        until: 8,
+        since: Step(6),
+        until: Step(8),
         kind: Kind::Duty,
         by_hand: "touch /tmp/x inside, run again, ls /tmp",
         probe: writes_stay,
     },
 ];
 
-fn identity(path: &Path) -> Result<(u64, u64)> {
-    let data = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
-    Ok((data.dev(), data.ino()))
-}
-
 fn root(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
     let found = format!("/ is {}", kernel::link(held.command, "root")?);
-    let inside = identity(Path::new(&format!("/proc/{}/root/.", held.command)))?;
-    let holds = inside == identity(&lab.rootfs)?;
+    let inside = identity(format!("/proc/{}/root/.", held.command))?;
+    let holds = inside == identity(lab.rootfs)?;
     let meaning = "chroot(2) in the child changes what / means for it and for what it starts.";
     Ok(Verdict::new(holds, format!("/ is {}", lab.rootfs.display()), found, meaning))
 }
@@ -93,8 +87,8 @@ fn root(lab: &Lab) -> Result<Verdict> {
 fn working_directory(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
     let (root, cwd) = (kernel::link(held.command, "root")?, kernel::link(held.command, "cwd")?);
-    let of = |name| identity(Path::new(&format!("/proc/{}/{name}/.", held.command)));
-    let holds = of("root")? == of("cwd")? && of("root")? != identity(Path::new("/"))?;
+    let of = |name| identity(format!("/proc/{}/{name}/.", held.command));
+    let holds = of("root")? == of("cwd")? && of("root")? != identity("/")?;
     let found = format!("working directory {cwd}, root {root}");
     let meaning =
         "chroot(2) leaves the working directory where it was: outside. chdir(\"/\") must follow.";

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
+use super::Stage::{Final, Step};
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::{PATIENCE, token};
 use crate::kernel;
@@ -16,8 +17,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "command-runs",
         title: "the command is a process, and descends from `run`",
-        since: 2,
-        until: LAST,
+        since: Step(2),
+        until: Final,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run sleep 100 & sleep 1; ps fax",
         probe: command_runs,
@@ -25,8 +26,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "streams",
         title: "stdin, stdout and stderr of the command are those of `run`",
-        since: 2,
-        until: LAST,
+        since: Step(2),
+        until: Final,
         kind: Kind::New,
         by_hand: "echo hello | cargo run -p stepNN run cat",
         probe: streams,
@@ -34,8 +35,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "exit-status",
         title: "the command's exit status is that of `run`",
-        since: 2,
-        until: LAST,
+        since: Step(2),
+        until: Final,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run sh -c 'exit 42'; echo $?",
         probe: exit_status,
@@ -43,8 +44,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "cannot-run",
         title: "no such command: status 127; not executable: status 126",
-        since: 2,
-        until: LAST,
+        since: Step(2),
+        until: Final,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run /no/such/command; echo $?",
         probe: cannot_run,
@@ -52,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "killed",
         title: "a command killed by signal n: status 128+n",
-        since: 2,
+        since: Step(2),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run sh -c 'kill -9 $$'; echo $?",
@@ -61,7 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "terminal",
         title: "the terminal is the command's, and Ctrl-C ends the command, not `run`",
-        since: 2,
+        since: Step(2),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run sleep 100, press Ctrl-C, then echo $?",
@@ -70,8 +71,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "nothing-left",
         title: "afterwards the machine is as it was",
-        since: 2,
-        until: LAST,
+        since: Step(2),
+        until: Final,
         kind: Kind::Duty,
         by_hand: "mount | wc -l; ip link; hostname; before and after",
         probe: nothing_left,
@@ -130,7 +131,7 @@ fn killed(lab: &Lab) -> Result<Verdict> {
     expect_status(128 + 15, ended.status, "SIGTERM is signal 15; 128 is added as shells do.")
 }
 
-fn expect_status(expected: i32, found: i32, meaning: &str) -> Result<Verdict> {
+pub(super) fn expect_status(expected: i32, found: i32, meaning: &str) -> Result<Verdict> {
     let tell = |status| format!("exit status {status}");
     Ok(Verdict::new(expected == found, tell(expected), tell(found), meaning))
 }

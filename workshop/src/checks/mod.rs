@@ -12,16 +12,19 @@ mod network;
 mod overlay;
 mod pid;
 mod run;
+mod runtime;
 mod uts;
 
+use std::fmt::{self, Display};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::cage::Cage;
 use crate::container::{Ended, Held, Running, Subject};
@@ -32,27 +35,57 @@ pub struct Check {
     pub name: &'static str,
     /// What must hold, as a sentence
     pub title: &'static str,
-    /// The step that brings it
-    pub since: u8,
-    /// The last step for which it must hold
-    pub until: u8,
-    /// New at its step, or a duty
+    /// The stage that brings it
+    pub since: Stage,
+    /// The last stage for which it must hold
+    pub until: Stage,
+    /// New at its stage, or a duty
     pub kind: Kind,
-    /// How a person sees the same; `stepNN` stands for the step
+    /// How a person sees the same; `stepNN` stands for the step, `ROOTFS` for the files that its
+    /// containers start with
     pub by_hand: &'static str,
     probe: fn(&Lab) -> Result<Verdict>,
 }
 
-/// The last step.
-const LAST: u8 = 10;
+/// What a container is checked as. Whatever holds for one stage holds for the next, too, if it is
+/// not said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// A step of the ladder, 1 to 10
+    Step(u8),
+    /// The runtime that the steps lead to
+    Final,
+}
+
+/// The last step. What must hold until then is about how the steps do it: `final` does the same in
+/// another way.
+const LAST: Stage = Stage::Step(10);
+
+impl Display for Stage {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Step(number) => write!(out, "{number:02}"),
+            Self::Final => out.write_str("final"),
+        }
+    }
+}
+
+impl Serialize for Stage {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Step(number) => out.serialize_u8(*number),
+            Self::Final => out.serialize_str("final"),
+        }
+    }
+}
 
 /// What a check is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// What its step adds: the step before does not have it
+    /// What its stage adds: the one before does not have it
     New,
-    /// What must not be lost on the way, whatever a step adds
+    /// What must not be lost on the way, whatever a stage adds
     Duty,
 }
 
@@ -80,7 +113,7 @@ impl Verdict {
     }
 }
 
-/// Every check, in the order of the steps.
+/// Every check, in the order of the stages.
 pub fn all() -> impl Iterator<Item = &'static Check> {
     let modules = [
         run::CHECKS,
@@ -94,19 +127,24 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         overlay::CHECKS,
         network::CHECKS,
     ];
-    modules.into_iter().flatten()
+    modules.into_iter().chain(runtime::CHECKS).flatten()
 }
 
-/// The checks that a step must pass.
-pub fn valid_at(step: u8) -> impl Iterator<Item = &'static Check> {
-    all().filter(move |check| (check.since..=check.until).contains(&step))
+/// The checks that a stage must pass.
+pub fn valid_at(stage: Stage) -> impl Iterator<Item = &'static Check> {
+    all().filter(move |check| (check.since..=check.until).contains(&stage))
+}
+
+/// The checks of the last step that are about how the steps do it.
+pub fn of_steps_alone() -> impl Iterator<Item = &'static Check> {
+    valid_at(LAST).filter(|check| check.until == LAST)
 }
 
 impl Check {
     /// Runs the check on a binary. That it could not be told is a red verdict too.
     pub fn run(&self, bench: &Bench, subject: &Subject) -> Result<Verdict> {
         let cage = Cage::build(&bench.folder)?;
-        let lab = Lab { cage: &cage, subject, rootfs: bench.folder.join("rootfs") };
+        let lab = Lab { cage: &cage, subject, rootfs: &bench.rootfs };
         let verdict = (self.probe)(&lab);
         cage.sweep()?;
         Ok(verdict.unwrap_or_else(|error| {
@@ -116,30 +154,46 @@ impl Check {
     }
 }
 
-/// A folder for a series of checks, with a copy of the root filesystem: whatever a container does
-/// to it, the original stays as it is.
+/// A folder for a series of checks, with a root filesystem of its own: whatever a container does to
+/// it, nothing else is changed.
 pub struct Bench {
     folder: PathBuf,
+    rootfs: PathBuf,
 }
 
 impl Bench {
-    /// Makes the folder in the place for temporary files.
+    /// Makes the folder in the place for temporary files, with a copy of a root filesystem.
     pub fn new(rootfs: &Path) -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("workshop-{}-{count}", process::id()));
-        // Private: by this, too, `clean` knows it for ours.
-        let made = fs::DirBuilder::new().mode(0o700).create(&folder);
-        made.with_context(|| format!("cannot create {}", folder.display()))?;
-        let bench = Self { folder };
-        let copy =
-            Command::new("cp").arg("-a").arg(rootfs).arg(bench.folder.join("rootfs")).output();
+        let bench = Self::empty("rootfs")?;
+        let copy = Command::new("cp").arg("-a").arg(rootfs).arg(&bench.rootfs).output();
         let copy = copy.context("cannot start cp")?;
         if !copy.status.success() {
             let why = String::from_utf8_lossy(&copy.stderr).trim().replace('\n', ", ");
             bail!("cannot copy {} to {}: {why}", rootfs.display(), bench.folder.display());
         }
         Ok(bench)
+    }
+
+    /// Makes the folder, and has the final runtime make its image `host` in there.
+    pub fn with_image(runtime: &Subject) -> Result<Self> {
+        let bench = Self::empty(Subject::IMAGE)?;
+        // In a virtual machine that takes a while.
+        let limit = Duration::from_secs(120);
+        let made = runtime.start(&Cage::build(&bench.folder)?, &["true"])?.end_within(limit)?;
+        if made.status != 0 || !bench.rootfs.is_dir() {
+            bail!("cannot run a first container of the image host. {}", made.describe());
+        }
+        Ok(bench)
+    }
+
+    fn empty(rootfs: &str) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("workshop-{}-{count}", process::id()));
+        // Private: by this, too, `clean` knows it for ours.
+        let made = fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Self { rootfs: folder.join(rootfs), folder })
     }
 }
 
@@ -160,7 +214,7 @@ impl Drop for Bench {
 struct Lab<'a> {
     cage: &'a Cage,
     subject: &'a Subject,
-    rootfs: PathBuf,
+    rootfs: &'a Path,
 }
 
 impl Lab<'_> {
@@ -174,5 +228,15 @@ impl Lab<'_> {
 
     fn hold(&self, script: &str) -> Result<Held> {
         self.subject.hold(self.cage, script)
+    }
+
+    /// The same with more options.
+    fn hold_with(&self, options: &[&str], script: &str) -> Result<Held> {
+        self.subject.with(options).hold(self.cage, script)
+    }
+
+    /// Another look at the same, with more options for the container.
+    fn with<T>(&self, options: &[&str], look: impl FnOnce(&Lab) -> T) -> T {
+        look(&Lab { cage: self.cage, subject: &self.subject.with(options), rootfs: self.rootfs })
     }
 }

@@ -5,8 +5,9 @@ use std::fs;
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
+use super::Stage::{Final, Step};
 use super::uts::own_namespace;
-use super::{Check, Kind, LAST, Lab, Verdict};
+use super::{Check, Kind, Lab, Verdict};
 use crate::kernel;
 use crate::mountinfo::{self, Mount};
 
@@ -14,8 +15,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "mount-namespace",
         title: "the command has a mount namespace of its own",
-        since: 7,
-        until: LAST,
+        since: Step(7),
+        until: Final,
         kind: Kind::New,
         by_hand: "readlink /proc/$$/ns/mnt, inside and outside",
         probe: mount_namespace,
@@ -23,8 +24,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "mounts-private",
         title: "no mount of the container is shared with the host",
-        since: 7,
-        until: LAST,
+        since: Step(7),
+        until: Final,
         kind: Kind::New,
         by_hand: "cat /proc/PID/mountinfo, look for shared:",
         probe: mounts_private,
@@ -32,8 +33,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "proc-mounted",
         title: "/proc inside shows the container's processes and no others",
-        since: 7,
-        until: LAST,
+        since: Step(7),
+        until: Final,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run ps ax",
         probe: proc_mounted,
@@ -41,8 +42,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "host-mounts",
         title: "while the container runs, the host's mounts are as before",
-        since: 7,
-        until: LAST,
+        since: Step(7),
+        until: Final,
         kind: Kind::Duty,
         by_hand: "mount | grep proc, outside",
         probe: host_mounts,

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::Stage::{Final, Step};
 use super::uts::own_namespace;
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::token;
@@ -21,8 +22,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "network-namespace",
         title: "the command has a network namespace of its own",
-        since: 10,
-        until: LAST,
+        since: Step(10),
+        until: Final,
         kind: Kind::New,
         by_hand: "readlink /proc/$$/ns/net, inside and outside",
         probe: network_namespace,
@@ -30,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "links-inside",
         title: "inside, loopback and a veth with 10.20.30.40/24 are up",
-        since: 10,
+        since: Step(10),
         until: LAST,
         kind: Kind::New,
         by_hand: "ip address, inside",
@@ -39,8 +40,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "bridge",
         title: "outside, the bridge mydocker0 has 10.20.30.1/24 and the other end of the veth",
-        since: 10,
-        until: LAST,
+        since: Step(10),
+        until: Final,
         kind: Kind::New,
         by_hand: "ip address show mydocker0; ip link show master mydocker0",
         probe: bridge,
@@ -48,8 +49,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "default-route",
         title: "the default route leads to the bridge",
-        since: 10,
-        until: LAST,
+        since: Step(10),
+        until: Final,
         kind: Kind::New,
         by_hand: "ip route, inside",
         probe: default_route,
@@ -57,17 +58,17 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "ping",
         title: "the container can ping the host and the host the container",
-        since: 10,
-        until: LAST,
+        since: Step(10),
+        until: Final,
         kind: Kind::New,
-        by_hand: "ping 10.20.30.1 inside, ping 10.20.30.40 outside",
+        by_hand: "ping 10.20.30.1 inside; ping outside what ip address shows inside",
         probe: pings,
     },
     Check {
         name: "servers",
         title: "the host reaches a server in the container, and the other way round",
-        since: 10,
-        until: LAST,
+        since: Step(10),
+        until: Final,
         kind: Kind::New,
         by_hand: "python3 -m http.server on one side, curl on the other",
         probe: servers,
@@ -75,8 +76,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "two-at-once",
         title: "a second container gets another address, or is told why not",
-        since: 10,
-        until: LAST,
+        since: Step(10),
+        until: Final,
         kind: Kind::New,
         by_hand: "the same command in two terminals",
         probe: two_at_once,
@@ -84,7 +85,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "links-removed",
         title: "afterwards the veth is gone and the bridge stays",
-        since: 10,
+        since: Step(10),
         until: LAST,
         kind: Kind::New,
         by_hand: "ip link, after the run",
@@ -102,7 +103,7 @@ fn network_namespace(lab: &Lab) -> Result<Verdict> {
     )
 }
 
-fn name(link: &Value) -> &str {
+pub(super) fn name(link: &Value) -> &str {
     link["ifname"].as_str().unwrap_or("?")
 }
 
@@ -117,7 +118,14 @@ fn interface(pid: Pid) -> Result<Value> {
     found.context("no link but loopback has an address in the container")
 }
 
-fn links_inside(lab: &Lab) -> Result<Verdict> {
+/// The container's own address.
+fn address(pid: Pid) -> Result<Ipv4Addr> {
+    let list = addresses(&interface(pid)?);
+    let (ip, _) = list.first().and_then(|it| it.split_once('/')).context("no address inside")?;
+    ip.parse().with_context(|| format!("{ip} is no address"))
+}
+
+pub(super) fn links_inside(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
     // Some machines put a link of each kind into every new namespace, down and without use.
     let mut links = ip(held.command, "address")?;
@@ -191,12 +199,12 @@ fn default_route(lab: &Lab) -> Result<Verdict> {
 
 fn pings(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
-    interface(held.command)?;
+    let own = address(held.command)?;
     let out = ping(held.command, GATEWAY)?;
-    let back = ping(lab.cage.thread, ADDRESS)?;
+    let back = ping(lab.cage.thread, own)?;
     let tell = |answer| if answer { "answers" } else { "does not answer" };
-    let found = format!("{GATEWAY} {}, {ADDRESS} {}", tell(out), tell(back));
-    let expected = format!("{GATEWAY} answers, {ADDRESS} answers");
+    let found = format!("{GATEWAY} {}, {own} {}", tell(out), tell(back));
+    let expected = format!("{GATEWAY} answers, {own} answers");
     let meaning = "Both ends of the veth and the bridge must be up, and both sides have an address in 10.20.30.0/24.";
     Ok(Verdict::new(out && back, expected, found, meaning))
 }
@@ -204,9 +212,9 @@ fn pings(lab: &Lab) -> Result<Verdict> {
 fn servers(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
     let (host, container) = (lab.cage.thread, held.command);
-    interface(container)?;
+    let own = address(container)?;
     let word = token();
-    let inside = fetch(container, ADDRESS, host, word.clone())?;
+    let inside = fetch(container, own, host, word.clone())?;
     let outside = fetch(host, GATEWAY, container, word.clone())?;
     let found = format!("{inside} from inside, {outside} from outside");
     let expected = format!("{word} from inside, {word} from outside");
@@ -227,7 +235,7 @@ fn two_at_once(lab: &Lab) -> Result<Verdict> {
         }
     };
     let other = addresses(&interface(second.command)?);
-    let reached = ping(second.command, ADDRESS)?;
+    let reached = ping(second.command, address(first.command)?)?;
     let found = format!(
         "{} and {}, and the second {} the first",
         one.join(" "),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{Check, Kind, LAST, Lab, Verdict};
+use super::Stage::{Final, Step};
+use super::{Check, Kind, Lab, Verdict};
 use crate::container::token;
 use crate::mountinfo;
 
@@ -13,8 +14,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "overlay-root",
         title: "the command's root is an overlay with an upper layer",
-        since: 9,
-        until: LAST,
+        since: Step(9),
+        until: Final,
         kind: Kind::New,
         by_hand: "cat /proc/mounts inside",
         probe: overlay_root,
@@ -22,17 +23,17 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "writes-above",
         title: "what is written inside is not in the root filesystem",
-        since: 9,
-        until: LAST,
+        since: Step(9),
+        until: Final,
         kind: Kind::New,
-        by_hand: "touch /x inside, ls rootfs outside",
+        by_hand: "touch /x inside, ls ROOTFS outside",
         probe: writes_above,
     },
     Check {
         name: "fresh-start",
         title: "the next run starts fresh",
-        since: 9,
-        until: LAST,
+        since: Step(9),
+        until: Final,
         kind: Kind::New,
         by_hand: "echo foobar > /test inside, exit, run again, cat /test",
         probe: fresh_start,
@@ -40,17 +41,17 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "lower-kept",
         title: "a file that is changed or removed inside stays as it was below",
-        since: 9,
-        until: LAST,
+        since: Step(9),
+        until: Final,
         kind: Kind::New,
-        by_hand: "rm /etc/passwd inside, cat rootfs/etc/passwd outside",
+        by_hand: "rm /etc/passwd inside, cat ROOTFS/etc/passwd outside",
         probe: lower_kept,
     },
     Check {
         name: "apart",
         title: "two containers do not see each other's files",
-        since: 9,
-        until: LAST,
+        since: Step(9),
+        until: Final,
         kind: Kind::New,
         by_hand: "touch /x in one, ls / in another",
         probe: apart,

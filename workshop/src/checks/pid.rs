@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
+use super::Stage::{Final, Step};
 use super::uts::own_namespace;
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::{PATIENCE, token};
@@ -16,8 +17,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "pid-namespace",
         title: "the command has a PID namespace of its own",
-        since: 5,
-        until: LAST,
+        since: Step(5),
+        until: Final,
         kind: Kind::New,
         by_hand: "readlink /proc/PID/ns/pid, for the command and for your shell",
         probe: pid_namespace,
@@ -25,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "process-1",
         title: "the child is process 1 inside",
-        since: 5,
+        since: Step(5),
         until: LAST,
         kind: Kind::New,
         by_hand: "grep NSpid /proc/PID/status, for the command's parent",
@@ -34,7 +35,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "says-pids",
         title: "`run` tells its pid outside, the child its pid inside",
-        since: 5,
+        since: Step(5),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run true",
@@ -43,7 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "orphans",
         title: "the child inherits orphans and waits for them",
-        since: 5,
+        since: Step(5),
         until: LAST,
         kind: Kind::New,
         by_hand: "run sh -c '(sleep 1 &) ; sleep 100', then ps -e | grep defunct outside",
@@ -52,16 +53,16 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "dies-with-run",
         title: "when `run` is killed, the whole container ends",
-        since: 5,
-        until: LAST,
+        since: Step(5),
+        until: Final,
         kind: Kind::New,
-        by_hand: "kill -9 the pid that `run` tells, then ps fax",
+        by_hand: "kill -9 the process of `run`, then ps fax",
         probe: dies_with_run,
     },
     Check {
         name: "job-control",
         title: "an interactive shell has job control",
-        since: 5,
+        since: Step(5),
         until: LAST,
         kind: Kind::Duty,
         by_hand: "cargo run -p stepNN run /bin/sh, then sleep 100, Ctrl-Z, jobs",
@@ -114,7 +115,7 @@ fn says_pids(lab: &Lab) -> Result<Verdict> {
     Ok(Verdict::new(expected == found, expected, found, meaning))
 }
 
-fn orphans(lab: &Lab) -> Result<Verdict> {
+pub(super) fn orphans(lab: &Lab) -> Result<Verdict> {
     let mark = token();
     // The subshell ends at once, and leaves one orphan that stays and one that ends.
     let script = format!("(/bin/sh -c 'sleep 30; : {mark}' & sleep 0.05 &)");
@@ -163,7 +164,7 @@ fn dies_with_run(lab: &Lab) -> Result<Verdict> {
     Ok(Verdict::new(left() == 0, "no process is left after kill -9", found, meaning))
 }
 
-fn job_control(lab: &Lab) -> Result<Verdict> {
+pub(super) fn job_control(lab: &Lab) -> Result<Verdict> {
     let line = lab.subject.command_line(&["/bin/sh"]);
     let mut terminal = Terminal::start(lab.cage, &line, |command| {
         command.env("PS1", "ready> ").env("LC_ALL", "C").env("TERM", "dumb").env_remove("ENV");

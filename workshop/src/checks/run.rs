@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::Stage::{Final, Step};
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::token;
 
@@ -9,7 +10,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "says-running",
         title: "`run` says what it runs",
-        since: 1,
+        since: Step(1),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run echo Hello, world",
@@ -18,7 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "arguments-whole",
         title: "arguments with dashes, spaces and quotes stay as they are",
-        since: 1,
+        since: Step(1),
         until: LAST,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN run echo -n --flag -- 'two words'",
@@ -27,8 +28,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "usage",
         title: "a command line that makes no sense ends with status 2 and an explanation",
-        since: 1,
-        until: LAST,
+        since: Step(1),
+        until: Final,
         kind: Kind::New,
         by_hand: "cargo run -p stepNN nonsense; echo $?",
         probe: usage,
@@ -36,8 +37,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "plain-in-a-pipe",
         title: "in a pipe there are no colours",
-        since: 1,
-        until: LAST,
+        since: Step(1),
+        until: Final,
         kind: Kind::Duty,
         by_hand: "cargo run -p stepNN run echo hello | od -c",
         probe: plain_in_a_pipe,

@@ -6,6 +6,7 @@ use nix::unistd::{self, Pid};
 use std::fs::File;
 use std::thread;
 
+use super::Stage::{Final, Step};
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::cage::HOSTNAME;
 use crate::container::token;
@@ -15,8 +16,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "uts-namespace",
         title: "the command has a UTS namespace of its own",
-        since: 3,
-        until: LAST,
+        since: Step(3),
+        until: Final,
         kind: Kind::New,
         by_hand: "readlink /proc/$$/ns/uts, inside and outside",
         probe: uts_namespace,
@@ -24,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "host-keeps-its-name",
         title: "a new hostname inside is not seen outside",
-        since: 3,
+        since: Step(3),
         until: LAST,
         kind: Kind::New,
         by_hand: "hostname container inside, then hostname outside",
@@ -33,8 +34,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "one-each",
         title: "two containers have two UTS namespaces",
-        since: 3,
-        until: LAST,
+        since: Step(3),
+        until: Final,
         kind: Kind::New,
         by_hand: "readlink /proc/$$/ns/uts in two containers",
         probe: one_each,

@@ -21,7 +21,7 @@ const ROUNDS: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn find(_project: &Path) -> Result<Vec<Leftover>> {
-    // The bench has one in every tree.
+    // The bench has one in every tree, a check in some.
     let is_tree = |mount: &Mount| ["cgroup", "cgroup2"].contains(&mount.kind.as_str());
     let (mut stale, mut seen) = (Vec::new(), HashSet::new());
     for mount in mountinfo::own()?.into_iter().filter(is_tree) {

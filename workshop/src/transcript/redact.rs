@@ -31,7 +31,8 @@ fn replace(text: &str, pattern: &str, with: impl FnMut(&Captures) -> String) -> 
     }
 }
 
-/// ps makes its first column as wide as the machine's largest pid; terminals are numbered.
+/// ps makes its first column as wide as the machine's largest pid; terminals are numbered. On a slow
+/// machine a program has taken a second.
 fn columns(text: &str) -> String {
     let text = replace(text, r"(?m)^ *(PID|\d+)( (?:TTY|pts/|\?))", |found| {
         format!("{:>7}{}", &found[1], &found[2])

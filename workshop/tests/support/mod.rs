@@ -1,11 +1,12 @@
 //! What the tests share.
 
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use workshop::container::Subject;
 use workshop::{project, testing};
 
 /// A root filesystem for the tests; the steps' binaries are there from then on, too.
@@ -21,4 +22,9 @@ pub fn rootfs() -> &'static Path {
         assert!(build.status().unwrap().success());
         testing::rootfs().unwrap()
     })
+}
+
+/// The final runtime.
+pub fn runtime() -> Subject {
+    Subject::runtime(project::binaries().unwrap().join("final"))
 }
