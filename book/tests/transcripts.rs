@@ -55,5 +55,8 @@ workshop::transcripts!(
     pid_killed,
     pid_one,
     pid_second_child,
+    pivot_root_shared,
     privilege,
+    tty_group,
+    wrong_usage,
 );
