@@ -12,7 +12,7 @@ const KEYWORDS: &[&str] = &[
 /// The lines of a file as HTML.
 pub fn lines(file: &str, source: &str) -> Vec<String> {
     let html = match file.rsplit('.').next() {
-        Some("rs") => rust(source),
+        Some("rs" | "rust") => rust(source),
         Some("toml") => toml(source),
         _ => escape(source),
     };

@@ -5,20 +5,30 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use workshop::steps::Step;
 
-use crate::colour::escape;
+use crate::colour::{self, escape};
+use crate::commands::Command;
 use crate::coverage::Coverage;
+use crate::experiments::{self, Shown};
+use crate::fence::Fence;
 use crate::project::{FILES, Project};
 use crate::schedule::{Page, schedule};
-use crate::transcript::{Session, terminal_html};
+use crate::skeleton::Outline;
+use crate::transcript::{self, terminal_html};
 use crate::view;
 
 /// What has been gathered from all chapters so far.
 #[derive(Default)]
 pub struct Gathered {
+    /// The sessions that the pages show.
+    pub sessions: Vec<Shown>,
+    /// The commands that a reader is told to type.
+    pub commands: Vec<Command>,
     /// Which changed lines are shown.
     pub coverage: Coverage,
     /// What cannot be resolved, with file and line.
     pub faults: Vec<String>,
+    /// What a chapter must have, and has not.
+    pub unfinished: Vec<String>,
 }
 
 /// A block that waits for its `{{#end}}`.
@@ -37,6 +47,7 @@ pub struct Chapter<'a> {
     line: usize,
     open: Vec<Block>,
     hints: usize,
+    outline: Outline,
     gathered: &'a mut Gathered,
 }
 
@@ -49,7 +60,8 @@ impl<'a> Chapter<'a> {
         gathered: &'a mut Gathered,
     ) -> Self {
         let file = file.to_string();
-        Self { project, pages, file, line: 0, open: Vec::new(), hints: 0, gathered }
+        let outline = Outline::default();
+        Self { project, pages, file, line: 0, open: Vec::new(), hints: 0, outline, gathered }
     }
 
     /// The chapter's Markdown with every directive replaced.
@@ -61,16 +73,20 @@ impl<'a> Chapter<'a> {
             if let Some(open) = fence.take() {
                 match open.takes(line) {
                     Ok(open) => fence = Some(open),
-                    Err(closed) => out += &self.closes(closed, line),
+                    Err(closed) => out += &self.closes(closed),
                 }
                 continue;
             }
             fence = Fence::opens(line, self.line);
-            if fence.is_some() {
+            if let Some(fence) = &fence {
+                if fence.info.is_empty() {
+                    self.fault("this fence has no language: console, rust, text, ...");
+                }
                 continue;
             }
             if line.starts_with('#') {
                 self.hints = 0;
+                self.outline.heading(self.line, line);
             }
             out += &self.replaces(line);
             out.push('\n');
@@ -83,6 +99,10 @@ impl<'a> Chapter<'a> {
             self.line = block.line;
             self.fault(&format!("{{{{#{}}}}} has no {{{{#end}}}}", block.name));
         }
+        for (line, what) in self.outline.faults(&self.file) {
+            let file = &self.file;
+            self.gathered.unfinished.push(format!("{file}:{line}: {what}"));
+        }
         out
     }
 
@@ -91,17 +111,30 @@ impl<'a> Chapter<'a> {
         self.gathered.faults.push(format!("{file}:{line}: {what}"));
     }
 
+    /// Notes that a reader is told to type something.
+    fn types(&mut self, command: &str) {
+        let place = format!("{}:{}", self.file, self.line);
+        self.gathered.commands.push(Command { place, text: command.trim().to_string() });
+    }
+
     /// A fence's lines, which are no directives.
-    fn closes(&mut self, fence: Fence, last: &str) -> String {
+    fn closes(&mut self, fence: Fence) -> String {
         if fence.info == "console" {
-            let screen: Result<String> = fence.lines.iter().map(|line| typed(line)).collect();
-            match screen {
-                Ok(screen) => return format!("{}{}\n", fence.indent, terminal_html(None, &screen)),
-                Err(error) => self.fault(&format!("{error:#}")),
+            let mut screen = String::new();
+            for (index, line) in fence.lines.iter().enumerate() {
+                self.line = fence.line + index + 1;
+                screen += &self.or_fault(|chapter| chapter.typed(line));
             }
+            return format!("{}{}\n", fence.indent, terminal_html(None, &screen));
         }
-        let first = format!("{}{}{}", fence.indent, fence.marks, fence.info);
-        format!("{first}\n{}\n{last}\n", fence.lines.join("\n"))
+        let language = fence.info.split([' ', ',']).next().unwrap_or_default();
+        let source: String = fence.lines.iter().map(|line| format!("{line}\n")).collect();
+        let html = colour::lines(&format!("x.{language}"), &source).join("&#10;");
+        format!(
+            "{}<pre class=\"source\" data-language=\"{}\" tabindex=\"0\">{html}</pre>\n",
+            fence.indent,
+            escape(language)
+        )
     }
 
     /// A line of prose, or a directive on a line of its own.
@@ -137,6 +170,7 @@ impl<'a> Chapter<'a> {
                     let (command, after) = after
                         .split_once("{{#end}}")
                         .context("{{#run}} has no {{#end}} on its line")?;
+                    self.types(command);
                     out += &format!("<kbd class=\"run\">{}</kbd>", escape(command.trim()));
                     rest = after;
                 }
@@ -148,19 +182,27 @@ impl<'a> Chapter<'a> {
 
     fn directive(&mut self, name: &str, arguments: &str) -> Result<String> {
         let words: Vec<&str> = arguments.split_whitespace().collect();
+        self.outline.directive(name, &words);
         match (name, &words[..]) {
             ("diff", [step, part @ ..]) if !part.is_empty() => self.diff(Step::find(step)?, part),
-            ("session", [whose, name]) => self.session(whose, name),
+            ("session", [whose, name]) => self.session(whose, name, None),
+            ("session", [whose, name, part]) => self.session(whose, name, Some(part.parse()?)),
+            ("solution", [step]) => self.solution(Step::find(step)?),
             ("code", [path, name @ ..]) if !name.is_empty() => {
                 view::excerpt(self.project, path, &name.join(" "))
             }
             ("stat", [step]) => view::stat(self.project, Step::find(step)?.number),
-            ("step", [step]) => view::bar(self.project, Step::find(step)?),
+            ("step", [step]) => {
+                let step = Step::find(step)?;
+                self.types(&view::try_it(step));
+                view::bar(self.project, step)
+            }
             ("minutes", [_]) => Ok(format!(
                 "<p class=\"minutes\">{} minutes</p>\n",
                 arguments.trim().parse::<u16>()?
             )),
             ("picture", [name, _, ..]) => self.picture(name, arguments),
+            ("experiments", []) => experiments::tables(self.project, self.pages),
             ("schedule", [length]) => schedule(self.pages, length),
             ("predict" | "question" | "notes" | "hint", []) => Ok(self.opens(name)),
             ("fold", [_, ..]) => {
@@ -194,16 +236,30 @@ impl<'a> Chapter<'a> {
             (None, difference.all())
         };
         self.gathered.coverage.add(step, file, &part, &place);
+        if let Some(command) = view::command(step, file)? {
+            self.types(&command);
+        }
         view::difference(self.project, step, file, name.as_deref(), &part)
     }
 
-    fn session(&self, whose: &str, name: &str) -> Result<String> {
+    fn session(&mut self, whose: &str, name: &str, part: Option<usize>) -> Result<String> {
+        let (file, session) = (self.file.clone(), format!("{whose} {name}"));
+        self.gathered.sessions.push(Shown { file, session });
         let folder = if whose == "book" { "book" } else { &Step::find(whose)?.folder };
-        let tests = self.project.root.join(folder).join("tests");
-        let html = Session::read(&tests, name)
-            .and_then(|session| session.html())
-            .with_context(|| format!("cannot show the session {name} of {folder}"))?;
-        Ok(format!("<figure class=\"session\">\n{html}\n</figure>\n"))
+        transcript::html(&self.project.root.join(folder).join("tests"), name, part)
+            .with_context(|| format!("cannot show the session {name} of {folder}"))
+    }
+
+    /// The patch and the session of an exercise.
+    fn solution(&mut self, step: &Step) -> Result<String> {
+        let patch = view::solution(self.project, step)?;
+        self.types(&view::patch_command(step));
+        let folder = self.project.root.join("book/exercises");
+        let session = transcript::html(&folder, &step.package, None)
+            .with_context(|| format!("cannot show the session of {}'s exercise", step.package))?;
+        Ok(format!(
+            "<details class=\"solution\">\n<summary>Solution</summary>\n{patch}{session}</details>\n"
+        ))
     }
 
     fn picture(&self, name: &str, arguments: &str) -> Result<String> {
@@ -224,6 +280,20 @@ impl<'a> Chapter<'a> {
             "<figure class=\"picture\">\n{opening} role=\"img\" aria-labelledby=\"picture-{name}\">{title}\n{}\n</figure>\n",
             inner.join("\n")
         ))
+    }
+
+    /// A line of a console fence: only what is typed; what machines print comes from sessions.
+    fn typed(&mut self, line: &str) -> Result<String> {
+        let (prompt, command) = line
+            .split_at_checked(2)
+            .filter(|(prompt, _)| ["$ ", "# ", "> "].contains(prompt))
+            .with_context(|| {
+                format!(
+                    "`{line}` is no command: in a console fence each begins with `$ `. What a machine printed comes from {{{{#session}}}}"
+                )
+            })?;
+        self.types(command);
+        Ok(format!("<span class=\"prompt\">{prompt}</span><kbd>{}</kbd>\n", escape(command)))
     }
 
     fn block(&mut self, name: &str) {
@@ -275,55 +345,4 @@ fn alone(line: &str) -> Option<(&str, &str)> {
         return None;
     }
     Some(directive.split_once(' ').unwrap_or((directive, "")))
-}
-
-/// A line of a console fence: only what is typed; what machines print comes from sessions.
-fn typed(line: &str) -> Result<String> {
-    let (prompt, command) = line
-        .split_at_checked(2)
-        .filter(|(prompt, _)| ["$ ", "# ", "> "].contains(prompt))
-        .with_context(|| format!("`{line}` is no command: in a console fence each begins with `$ `. What a machine printed comes from {{{{#session}}}}"))?;
-    Ok(format!("<span class=\"prompt\">{prompt}</span><kbd>{}</kbd>\n", escape(command)))
-}
-
-/// A fenced block of code.
-struct Fence {
-    indent: String,
-    marks: String,
-    info: String,
-    line: usize,
-    lines: Vec<String>,
-}
-
-impl Fence {
-    fn opens(line: &str, number: usize) -> Option<Self> {
-        let text = line.trim_start();
-        let mark = text.chars().next().filter(|mark| ['`', '~'].contains(mark))?;
-        let marks: String = text.chars().take_while(|letter| *letter == mark).collect();
-        let info = text[marks.len()..].trim();
-        let is_fence = marks.len() >= 3 && !(mark == '`' && info.contains('`'));
-        is_fence.then(|| Self {
-            indent: line[..line.len() - text.len()].to_string(),
-            marks,
-            info: info.to_string(),
-            line: number,
-            lines: Vec::new(),
-        })
-    }
-
-    /// Takes a line, or is closed by it.
-    fn takes(mut self, line: &str) -> Result<Self, Self> {
-        let text = line.trim();
-        let mark = self.marks.chars().next();
-        if text.len() >= self.marks.len() && text.chars().all(|letter| Some(letter) == mark) {
-            return Err(self);
-        }
-        let own = if self.info == "console" {
-            line.strip_prefix(self.indent.as_str()).unwrap_or(line)
-        } else {
-            line
-        };
-        self.lines.push(own.to_string());
-        Ok(self)
-    }
 }

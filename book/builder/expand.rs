@@ -3,10 +3,15 @@
 use std::path::Path;
 
 use mdbook_preprocessor::book::{Book, BookItem};
-use mdbook_preprocessor::errors::{Error, Result};
+use mdbook_preprocessor::errors::Result;
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
+use workshop::steps;
+
+use crate::build::report;
+use crate::commands::{Command, Known};
 use crate::directives::{Chapter, Gathered};
+use crate::experiments;
 use crate::project::Project;
 use crate::schedule::{Page, minutes};
 
@@ -25,11 +30,17 @@ impl Preprocessor for Expand {
         let root = context.root.parent().unwrap_or(&context.root).canonicalize()?;
         let project = Project::read(&root)?;
         let source = Path::new("book").join(&context.config.book.src);
+        let folders: Vec<&str> = steps::all()?.iter().map(|step| step.folder.as_str()).collect();
         let pages: Vec<Page> = book
             .chapters()
-            .filter_map(|chapter| {
-                let link = chapter.path.as_ref()?.with_extension("html").display().to_string();
-                Some(Page { title: chapter.name.clone(), link, minutes: minutes(&chapter.content) })
+            .enumerate()
+            .filter_map(|(number, chapter)| {
+                let path = chapter.path.as_ref()?;
+                let link = path.with_extension("html").display().to_string();
+                let is_step =
+                    folders.iter().any(|folder| path.with_extension("") == Path::new(folder));
+                let (title, minutes) = (chapter.name.clone(), minutes(&chapter.content));
+                Some(Page { number, is_step, title, link, minutes })
             })
             .collect();
         let mut gathered = Gathered::default();
@@ -44,10 +55,14 @@ impl Preprocessor for Expand {
         });
         let mut faults = gathered.faults;
         faults.extend(gathered.coverage.faults(&project)?);
-        if faults.is_empty() {
-            return Ok(book);
-        }
-        let count = faults.len();
-        Err(Error::msg(format!("{}\n{count} faults in the book", faults.join("\n"))))
+        faults.extend(experiments::faults(&project, &gathered.sessions)?);
+        let known = Known::read(&root)?;
+        let untried = gathered.commands.iter().filter(|command| !known.runs(&command.text));
+        let untried = untried.map(|Command { place, text }| {
+            format!("{place}: no session and no test runs `{text}`. Record one, or name its test in book/tests/commands.toml")
+        });
+        faults.extend(gathered.unfinished.into_iter().chain(untried));
+        report(&root, faults)?;
+        Ok(book)
     }
 }

@@ -1,28 +1,36 @@
-//! Builds the book.
+//! Builds and serves the book.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use book::expand::Expand;
 use book::project::{FILES, Project};
+use book::{build, serve};
 use clap::{Parser, Subcommand};
-use mdbook_driver::MDBook;
 use mdbook_preprocessor::Preprocessor;
 use workshop::output;
 use workshop::steps::Step;
 
-/// Builds the book
+/// Builds the book, serves it on this machine alone, and builds it again when something changes
 #[derive(Parser)]
+#[command(bin_name = "cargo run -p book --", args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Opens it in the browser
+    #[arg(long)]
+    open: bool,
+    /// The port to serve on; 0 takes any that is free
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Builds it into target/book
+    /// Only builds it, into target/book
     Build,
     /// Lists the parts of a step's difference, as directives for its chapter
     Parts {
@@ -44,11 +52,13 @@ enum Question {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Build => build(),
-        Command::Parts { step } => parts(&step),
-        Command::Preprocess { question: Some(Question::Supports { .. }) } => Ok(()),
-        Command::Preprocess { question: None } => preprocess(),
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => serve(cli.port, cli.open),
+        Some(Command::Build) => build_once().map(drop),
+        Some(Command::Parts { step }) => parts(&step),
+        Some(Command::Preprocess { question: Some(Question::Supports { .. }) }) => Ok(()),
+        Some(Command::Preprocess { question: None }) => preprocess(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,19 +69,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn build() -> Result<()> {
+fn build_once() -> Result<PathBuf> {
     let start = Instant::now();
-    let root = workshop::project::root()?;
-    let mut book = MDBook::load(root.join("book"))?;
-    book.with_preprocessor(Expand);
-    book.build()?;
-    let pages = book.build_dir_for("html");
-    let pages = pages.canonicalize().unwrap_or(pages);
+    let pages = build::build(&workshop::project::root()?, None)?;
     output::print(&format!(
         "{} in {:.1} s\n",
         pages.join("index.html").display(),
         start.elapsed().as_secs_f32()
-    ))
+    ))?;
+    Ok(pages)
+}
+
+fn serve(port: u16, open: bool) -> Result<()> {
+    let pages = build_once()?;
+    let book = serve::Book::listen(&workshop::project::root()?, &pages, port)?;
+    output::print(&format!("{}   (Ctrl-C ends it)\n", book.address()))?;
+    if open {
+        serve::open(&book.address())?;
+    }
+    book.serve()
 }
 
 fn parts(step: &str) -> Result<()> {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use workshop::output;
 
 use crate::colour::escape;
+use crate::view::COPY;
 
 /// A piece of a session on one terminal.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +24,26 @@ pub enum Piece {
     Output(String),
     /// What follows is shown on the terminal with this number, from 1.
     Terminal(usize),
+    /// A part begins: in the session an empty line stands before it.
+    Part,
 }
+
+/// A session of a folder as HTML, or one part of it; what is different on cgroup v1 is folded below.
+pub fn html(folder: &Path, name: &str, part: Option<usize>) -> Result<String> {
+    let mut html = Session::read(folder, name, "")?.html(part)?;
+    if folder.join(format!("snapshots/{name}{V1}.snap")).is_file() {
+        let other = Session::read(folder, name, V1)?.html(part)?;
+        if other != html {
+            html += &format!(
+                "\n<details class=\"v1\">\n<summary>On cgroup v1</summary>\n{other}\n</details>"
+            );
+        }
+    }
+    Ok(format!("<figure class=\"session\">\n{html}\n</figure>\n"))
+}
+
+/// How the name of a snapshot ends that was recorded on cgroup v1, where it is another.
+const V1: &str = ".v1";
 
 /// A session and its recorded transcript.
 pub struct Session {
@@ -32,8 +52,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Reads `NAME.session` and `snapshots/NAME.snap` in a folder.
-    pub fn read(folder: &Path, name: &str) -> Result<Self> {
+    /// Reads `NAME.session` and `snapshots/NAME.snap` in a folder, or a variant of it.
+    pub fn read(folder: &Path, name: &str, variant: &str) -> Result<Self> {
         let read = |path: &Path, cure: &str| {
             fs::read_to_string(path).map_err(|error| {
                 anyhow!("cannot read {}: {}. {cure}", path.display(), output::reason(&error))
@@ -41,8 +61,8 @@ impl Session {
         };
         let session = folder.join(format!("{name}.session"));
         let session = read(&session, "Write the session first")?;
-        let snapshot = folder.join(format!("snapshots/{name}.snap"));
-        let snapshot = read(&snapshot, "Record it: INSTA_UPDATE=always cargo test")?;
+        let snapshot = folder.join(format!("snapshots/{name}{variant}.snap"));
+        let snapshot = read(&snapshot, "Record it as book/README.md says")?;
         let transcript = snapshot
             .strip_prefix("---\n")
             .and_then(|rest| rest.split_once("\n---\n"))
@@ -55,12 +75,12 @@ impl Session {
 
     /// The lines that were typed, keys left out.
     pub fn typed(&self) -> impl Iterator<Item = &str> {
-        typed(&self.session).map(|(_, text)| text).filter(|text| !is_key(text))
+        typed(&self.session).map(|line| line.text).filter(|text| !is_key(text))
     }
 
     /// The transcript, piece by piece.
     pub fn pieces(&self) -> Result<Vec<Piece>> {
-        let mut typed = typed(&self.session).filter(|(_, text)| *text != "^D").peekable();
+        let mut typed = typed(&self.session).filter(|line| line.text != "^D").peekable();
         let mut pieces = Vec::new();
         if self.session.contains("2> ") {
             pieces.push(Piece::Terminal(1));
@@ -73,20 +93,22 @@ impl Session {
             }
             let (mut line, mut ended) = (line, false);
             // A program that ends at a key may leave the prompt on the same line.
-            while let Some((_, key)) =
-                typed.next_if(|(_, key)| is_key(key) && line.starts_with(key))
+            while let Some(key) =
+                typed.next_if(|key| is_key(key.text) && line.starts_with(key.text))
             {
-                line = &line[key.len()..];
-                pieces.push(Piece::Key(key.to_string()));
+                line = &line[key.text.len()..];
+                pieces.extend(key.begins.then_some(Piece::Part));
+                pieces.push(Piece::Key(key.text.to_string()));
                 ended = line.is_empty();
             }
             if ended {
                 pieces.push(Piece::LineEnd);
                 continue;
             }
-            let prompt = typed.peek().and_then(|(_, text)| prompt(line, text));
-            match prompt {
-                Some(prompt) => {
+            let next = typed.peek().and_then(|next| Some((next.begins, prompt(line, next.text)?)));
+            match next {
+                Some((begins, prompt)) => {
+                    pieces.extend(begins.then_some(Piece::Part));
                     pieces.push(Piece::Prompt(prompt.to_string()));
                     pieces.push(Piece::Typed(line[prompt.len()..].to_string()));
                     typed.next();
@@ -94,26 +116,34 @@ impl Session {
                 None => output(&mut pieces, line),
             }
         }
-        if let Some((_, text)) = typed.next() {
-            bail!(
-                "the transcript does not show `{text}`. Record it again: INSTA_UPDATE=always cargo test"
-            );
+        if let Some(Line { text, .. }) = typed.next() {
+            bail!("the transcript does not show `{text}`. Record it again");
         }
         Ok(pieces)
     }
 
-    /// As HTML: what each terminal showed, in turn.
-    pub fn html(&self) -> Result<String> {
-        let mut html = String::new();
-        let mut screen = String::new();
-        let mut shown = None;
+    /// As HTML: what each terminal showed, in turn; all of it, or the part with this number, from 1.
+    pub fn html(&self, part: Option<usize>) -> Result<String> {
+        let (mut html, mut screen) = (String::new(), String::new());
+        let (mut shown, mut now) = (None, 1);
         for piece in self.pieces()? {
-            if let Piece::Terminal(number) = piece {
-                html += &terminal_html(shown.replace(number), &std::mem::take(&mut screen));
+            match piece {
+                Piece::Terminal(number) => {
+                    html += &terminal_html(shown.replace(number), &std::mem::take(&mut screen));
+                }
+                Piece::Part => {
+                    html += &terminal_html(shown, &std::mem::take(&mut screen));
+                    now += 1;
+                }
+                piece if part.is_none_or(|part| part == now) => screen += &piece.html(),
+                _ => {}
             }
-            screen += &piece.html();
         }
-        Ok(html + &terminal_html(shown, &screen))
+        html += &terminal_html(shown, &screen);
+        if html.is_empty() {
+            bail!("it has {now} parts: an empty line in the session begins the next");
+        }
+        Ok(html)
     }
 }
 
@@ -125,7 +155,7 @@ impl Piece {
             Self::Key(text) => format!("<kbd class=\"key\">{}</kbd>", escape(text)),
             Self::LineEnd => "\n".to_string(),
             Self::Output(text) => format!("<samp>{}</samp>\n", escape(text)),
-            Self::Terminal(_) => String::new(),
+            Self::Terminal(_) | Self::Part => String::new(),
         }
     }
 }
@@ -135,20 +165,32 @@ pub fn terminal_html(number: Option<usize>, screen: &str) -> String {
     if screen.is_empty() {
         return String::new();
     }
-    let name = match number {
-        Some(1) => " data-terminal=\"first terminal\"",
-        Some(_) => " data-terminal=\"second terminal\"",
-        None => "",
+    let (class, name) = match number {
+        Some(1) => (" first", "First terminal"),
+        Some(_) => (" second", "Second terminal"),
+        None => ("", "Terminal"),
     };
     let screen = screen.trim_end_matches('\n').replace('\n', "&#10;");
-    format!("<pre class=\"terminal\"{name}>{screen}</pre>")
+    let copy = if screen.contains("<kbd") { COPY } else { "" };
+    format!(
+        "<div class=\"screen{class}\"><div class=\"bar\"><span>{name}</span>{copy}</div><pre class=\"terminal\" tabindex=\"0\">{screen}</pre></div>"
+    )
 }
 
-/// Terminal and text of each line of a session.
-fn typed(session: &str) -> impl Iterator<Item = (usize, &str)> {
-    session.lines().filter_map(|line| {
-        let (number, text) = line.split_once("> ")?;
-        Some((number.parse().ok()?, text.strip_suffix(" ...").unwrap_or(text).trim_end()))
+/// A line of a session.
+pub(crate) struct Line<'a> {
+    pub(crate) text: &'a str,
+    /// An empty line stands before it
+    begins: bool,
+}
+
+/// What is typed, line by line.
+pub(crate) fn typed(session: &str) -> impl Iterator<Item = Line<'_>> {
+    let mut empty = false;
+    session.lines().filter_map(move |line| {
+        let begins = std::mem::replace(&mut empty, line.is_empty());
+        let (_, text) = line.split_once("> ")?;
+        Some(Line { text: text.strip_suffix(" ...").unwrap_or(text).trim_end(), begins })
     })
 }
 
@@ -241,6 +283,18 @@ mod tests {
         let pieces =
             pieces("1> cat {cgroup}/pids.max\n", "root@container:/# cat /sys/x/pids.max\n20\n");
         assert_eq!(pieces[1], Piece::Typed("cat /sys/x/pids.max".into()));
+    }
+
+    #[test]
+    fn a_part_is_shown_alone() {
+        let session = Session {
+            session: "1> id\n2> ls\n\n2> pwd\n".into(),
+            transcript: "$ id\n0\n\n== second terminal\n$ ls\n$ pwd\n/\n".into(),
+        };
+        let part = session.html(Some(2)).unwrap();
+        assert!(part.contains("Second terminal") && part.contains("pwd"), "{part}");
+        assert!(!part.contains("First terminal") && !part.contains("ls"), "{part}");
+        assert!(session.html(Some(3)).unwrap_err().to_string().contains("2 parts"));
     }
 
     #[test]

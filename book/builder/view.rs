@@ -8,14 +8,28 @@ use workshop::diff::Kind;
 use workshop::steps::{self, Step};
 
 use crate::colour::{self, escape};
-use crate::difference::Part;
+use crate::difference::{Difference, Part};
 use crate::items::Items;
-use crate::project::Project;
+use crate::patch;
+use crate::project::{FILES, Project};
 
 /// Unchanged lines that are shown around changed ones.
 const CONTEXT: usize = 3;
 /// Fewer are not worth a fold.
 const FOLD: usize = 3;
+
+/// What puts the old and the new next to each other.
+const SIDES: &str =
+    "<button type=\"button\" class=\"sides\" aria-pressed=\"false\">Side by side</button>";
+
+/// What copies the commands next to it.
+pub const COPY: &str =
+    "<button type=\"button\" class=\"copy\" aria-label=\"Copy the commands\">Copy</button>";
+
+/// A command with a button that copies it.
+fn copyable(command: &str) -> String {
+    format!("<code class=\"command\">{}</code>{COPY}", escape(command))
+}
 
 /// A part of the difference between a step's file and its predecessor's.
 pub fn difference(
@@ -25,10 +39,73 @@ pub fn difference(
     name: Option<&str>,
     part: &Part,
 ) -> Result<String> {
-    let before = steps::all()?.iter().find(|before| before.number + 1 == step.number);
-    let old = before.map_or(Ok(String::new()), |before| project.file(before, file))?;
-    let (old, new) = (colour::lines(file, &old), colour::lines(file, &project.file(step, file)?));
-    let difference = project.difference(step, file)?;
+    let old = before(step)?.map_or(Ok(String::new()), |before| project.file(before, file))?;
+    let sources = [old, project.file(step, file)?];
+    let rows = rows(file, &sources, project.difference(step, file)?, part);
+    let part =
+        name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
+    let command = command(step, file)?;
+    let command = command.map_or(String::new(), |command| copyable(&command) + SIDES);
+    Ok(format!(
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part} <span class=\"tools\">{command}</span></figcaption>\n<div class=\"lines\" tabindex=\"0\">\n{}</div>\n</figure>\n",
+        step.folder,
+        folded(&rows)
+    ))
+}
+
+fn before(step: &Step) -> Result<Option<&'static Step>> {
+    Ok(steps::all()?.iter().find(|before| before.number + 1 == step.number))
+}
+
+/// What shows the same difference in a terminal.
+pub fn command(step: &Step, file: &str) -> Result<Option<String>> {
+    Ok(before(step)?.map(|before| {
+        if file.ends_with(".rs") {
+            format!("cargo workshop diff {:02} {:02}", before.number, step.number)
+        } else {
+            format!("diff -u {}/{file} {}/{file}", before.folder, step.folder)
+        }
+    }))
+}
+
+/// What makes a step's program the solution of its exercise.
+pub fn patch_command(step: &Step) -> String {
+    format!("patch mine/{} book/exercises/{}.patch", FILES[0], step.package)
+}
+
+/// What starts a step.
+pub fn try_it(step: &Step) -> String {
+    format!("cargo run -p {} {}", step.package, step.r#try)
+}
+
+/// How a solution changes a step's program, and what it is called there.
+pub fn solution(project: &Project, step: &Step) -> Result<String> {
+    let path = format!("book/exercises/{}.patch", step.package);
+    let old = project.file(step, FILES[0])?;
+    let new = patch::apply(&old, &project.read_file(&path)?)
+        .with_context(|| format!("{path} does not fit {}/{}", step.folder, FILES[0]))?;
+    let difference = Difference::new(&old, &new, true)?;
+    let mut rows = rows(FILES[0], &[old, new], &difference, &difference.all());
+    rows.iter_mut().for_each(|row| row.names = false);
+    Ok(format!(
+        "<figure class=\"diff\">\n<figcaption><span class=\"file\">mine/{}</span> <span class=\"tools\">{}{SIDES}</span></figcaption>\n<div class=\"lines\" tabindex=\"0\">\n{}</div>\n</figure>\n",
+        FILES[0],
+        copyable(&patch_command(step)),
+        folded(&rows)
+    ))
+}
+
+/// A line of a difference.
+struct Row {
+    changes: bool,
+    /// Whether it is neither a comment nor an attribute.
+    names: bool,
+    html: String,
+}
+
+/// The lines of a part.
+fn rows(file: &str, sources: &[String; 2], difference: &Difference, part: &Part) -> Vec<Row> {
+    let [old, new] = [0, 1].map(|index: usize| colour::lines(file, &sources[index]));
     let mut rows = Vec::new();
     for index in &part.shown {
         let line = &difference.lines[*index];
@@ -52,30 +129,21 @@ pub fn difference(
             number(line.old.filter(|_| line.kind != Kind::Added)),
             number(line.new),
         );
-        rows.push((changes, html));
+        let source = line.text.trim_start();
+        let names = !source.is_empty() && !source.starts_with("//") && !source.starts_with('#');
+        rows.push(Row { changes, names, html });
     }
-    let part =
-        name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
-    let command = before.map_or(String::new(), |before| {
-        let command = if file.ends_with(".rs") {
-            format!("cargo workshop diff {:02} {:02}", before.number, step.number)
-        } else {
-            format!("diff -u {}/{file} {}/{file}", before.folder, step.folder)
-        };
-        format!(" <code>{command}</code>")
-    });
-    Ok(format!(
-        "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part}{command}</figcaption>\n<div class=\"lines\">\n{}</div>\n</figure>\n",
-        step.folder,
-        folded(&rows)
-    ))
+    rows
 }
 
 /// The lines; those far from any change are folded.
-fn folded(rows: &[(bool, String)]) -> String {
+fn folded(rows: &[Row]) -> String {
+    // The line that names the item, above its parameters.
+    let named = rows.iter().position(|row| row.names);
     let near: BTreeSet<usize> = (0..rows.len())
-        .filter(|index| rows[*index].0)
+        .filter(|index| rows[*index].changes)
         .flat_map(|index| index.saturating_sub(CONTEXT)..=index + CONTEXT)
+        .chain(named)
         .collect();
     let mut html = String::new();
     let mut index = 0;
@@ -88,8 +156,8 @@ fn folded(rows: &[(bool, String)]) -> String {
                 "<details class=\"unchanged\"><summary>{far} unchanged lines</summary>"
             );
         }
-        for (_, row) in &rows[index..end] {
-            html += row;
+        for row in &rows[index..end] {
+            html += &row.html;
             html.push('\n');
         }
         if far >= FOLD {
@@ -119,7 +187,7 @@ pub fn excerpt(project: &Project, path: &str, name: &str) -> Result<String> {
         })
         .collect();
     Ok(format!(
-        "<figure class=\"code\">\n<figcaption><span class=\"file\">{}</span> <span class=\"part\">{}</span></figcaption>\n<div class=\"lines\">\n{rows}</div>\n</figure>\n",
+        "<figure class=\"code\">\n<figcaption><span class=\"file\">{}</span> <span class=\"part\">{}</span></figcaption>\n<div class=\"lines\" tabindex=\"0\">\n{rows}</div>\n</figure>\n",
         escape(path),
         escape(name)
     ))
@@ -150,9 +218,8 @@ pub fn bar(project: &Project, step: &Step) -> Result<String> {
         let _ = write!(sizes, " <span>to the next {next}</span>");
     }
     Ok(format!(
-        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><code>cargo run -p {} {}</code> {sizes} <span>{} minutes</span></p>\n</nav>\n",
-        step.package,
-        escape(&step.r#try),
+        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><span class=\"try\">{}</span> {sizes} <span>{} minutes</span></p>\n</nav>\n",
+        copyable(&try_it(step)),
         step.minutes
     ))
 }

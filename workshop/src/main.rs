@@ -1,6 +1,7 @@
 //! `cargo workshop`: the helper that goes with the steps.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -21,6 +22,9 @@ enum Command {
     /// Plays sessions and prints their transcripts, each with a unit separator after it
     #[command(hide = true)]
     Play {
+        /// What `cargo run -p mine` starts in them
+        #[arg(long)]
+        mine: Option<PathBuf>,
         sessions: Vec<String>,
     },
     /// What `cargo workshop` does as root
@@ -86,7 +90,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(command) => match command {
             Command::Rootfs(args) => rootfs::run(&args),
             Command::Diff(args) => differences(&args),
-            Command::Play { sessions } => transcript::print(&sessions),
+            Command::Play { mine, sessions } => transcript::print(&sessions, mine.as_deref()),
             Command::Proofs => start::proofs(),
             Command::Check(options) => check::check(&options),
             Command::Bench(options) => bench::bench(&options),

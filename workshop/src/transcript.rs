@@ -21,14 +21,18 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::Pid;
 
 use crate::cage::Cage;
 use crate::checks::Bench;
-use crate::container::PATIENCE;
+use crate::kernel::PidsCgroup;
 use crate::pty::Terminal;
 use crate::{output, project, rootfs, testing};
 
 pub use redact::redact;
+
+/// How long a prompt may take: final's first start in a virtual machine loads kernel modules.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every prompt begins with this character, which no program prints by itself.
 const PROMPT: &str = "\x1e";
@@ -44,6 +48,7 @@ shift 2
 package=$1
 shift
 export PS1="$MARK# "
+[ "$package" != mine ] || exec "$MINE" "$@"
 [ "$package" = final ] || exec "$BINARIES/$package" "$@"
 [ "$1" != -- ] || shift
 for last; do :; done
@@ -64,25 +69,37 @@ macro_rules! transcripts {
         #[test]
         fn $name() {
             let session = include_str!(concat!(stringify!($name), ".session"));
-            $crate::transcript::test(stringify!($name), session, |transcript| {
+            let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+            let name = $crate::transcript::recorded(tests.as_ref(), stringify!($name));
+            $crate::transcript::test(stringify!($name), session, None, |transcript| {
                 insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
-                    insta::assert_snapshot!(stringify!($name), transcript);
+                    insta::assert_snapshot!(name, transcript);
                 });
             });
         }
     )+};
 }
 
+/// What the transcript to compare with is called, of a session in this folder: on cgroup v1
+/// `NAME.v1` if `snapshots/NAME.v1.snap` is there, otherwise `NAME`.
+pub fn recorded(folder: &Path, name: &str) -> String {
+    let is_v1 = PidsCgroup::of(Pid::this()).is_ok_and(|cgroup| cgroup.version == 1);
+    let variant = format!("{name}.v1");
+    let has_variant = folder.join(format!("snapshots/{variant}.snap")).is_file();
+    if is_v1 && has_variant { variant } else { name.to_string() }
+}
+
 /// Plays a session and hands the transcript to `compare`, which panics if it is not as recorded.
+/// In it `cargo run -p mine` starts the program `mine`, if there is one.
 ///
 /// In CI that fails the test. On other machines the host's own programs may speak differently, so
 /// that it is only reported.
-pub fn test(name: &str, session: &str, compare: impl FnOnce(&str)) {
+pub fn test(name: &str, session: &str, mine: Option<&Path>, compare: impl FnOnce(&str)) {
     if !testing::root(name) {
         return;
     }
     let transcript =
-        testing::rootfs().and_then(|rootfs| play(session, &rootfs)).unwrap_or_else(|error| {
+        testing::rootfs().and_then(|rootfs| play(session, &rootfs, mine)).unwrap_or_else(|error| {
             panic::resume_unwind(Box::new(format!("cannot play the session {name}: {error:#}")))
         });
     let compared = panic::catch_unwind(AssertUnwindSafe(|| compare(&transcript)));
@@ -100,16 +117,16 @@ pub fn test(name: &str, session: &str, compare: impl FnOnce(&str)) {
 }
 
 /// Plays sessions with the workshop's root filesystem and prints their transcripts.
-pub fn print(sessions: &[String]) -> Result<ExitCode> {
+pub fn print(sessions: &[String], mine: Option<&Path>) -> Result<ExitCode> {
     let rootfs = project::root()?.join(rootfs::NAME);
     for session in sessions {
-        output::print(&format!("{}{END}\n", play(session, &rootfs)?))?;
+        output::print(&format!("{}{END}\n", play(session, &rootfs, mine)?))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Plays a session in a cage of its own, with a copy of a root filesystem, and returns the transcript.
-pub fn play(session: &str, rootfs: &Path) -> Result<String> {
+pub fn play(session: &str, rootfs: &Path, mine: Option<&Path>) -> Result<String> {
     let bench = Bench::new(rootfs)?;
     let folder = bench.folder().to_path_buf();
     let bin = folder.join("bin");
@@ -120,7 +137,11 @@ pub fn play(session: &str, rootfs: &Path) -> Result<String> {
     fs::write(folder.join("bashrc"), "PS1='$ '\n").context("cannot write settings for bash")?;
     prepare_final(&folder).context("cannot prepare what final needs")?;
     let cage = Cage::build(&folder)?;
-    let mut stage = Stage { cage: &cage, bin, folder: &folder, terminals: Vec::new() };
+    let mine = match mine {
+        Some(program) => fs::canonicalize(program).context("cannot find the program mine")?,
+        None => project::binaries()?.join("mine"),
+    };
+    let mut stage = Stage { cage: &cage, bin, mine, folder: &folder, terminals: Vec::new() };
     let mut transcript = String::new();
     let mut shown = None;
     for line in session.lines().filter(|line| !line.is_empty()) {
@@ -150,8 +171,12 @@ fn prepare_final(folder: &Path) -> Result<()> {
     let rootfs = folder.join(rootfs::NAME);
     for settings in ["etc/bash.bashrc", "root/.bashrc"].map(|file| rootfs.join(file)) {
         // A link may lead out of the copy.
-        if settings.symlink_metadata().is_ok_and(|data| data.is_file()) {
-            OpenOptions::new().append(true).open(settings)?.write_all(MARK.as_bytes())?;
+        if settings.symlink_metadata().map_or(true, |data| data.is_file()) {
+            if let Some(folder) = settings.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let mut file = OpenOptions::new().append(true).create(true).open(settings)?;
+            file.write_all(MARK.as_bytes())?;
         }
     }
     let images = folder.join("root/images");
@@ -164,6 +189,7 @@ fn prepare_final(folder: &Path) -> Result<()> {
 struct Stage<'a> {
     cage: &'a Cage,
     bin: PathBuf,
+    mine: PathBuf,
     folder: &'a Path,
     terminals: Vec<Terminal>,
 }
@@ -213,9 +239,11 @@ impl Stage<'_> {
             self.bin.display()
         );
         let (home, binaries) = (self.folder.to_path_buf(), project::binaries()?);
+        let mine = self.mine.clone();
         let shell = ["/bin/bash", "--noediting", "--rcfile", "bashrc"].map(Into::into);
         let mut terminal = Terminal::start(self.cage, &shell, move |command: &mut Command| {
             command.env_clear().env("PATH", path).env("HOME", home).env("BINARIES", binaries);
+            command.env("MINE", mine);
             // Bash runs PROMPT_COMMAND before each prompt; other shells have PS1 alone.
             command.env("MARK", PROMPT).env("PROMPT_COMMAND", "printf '\\036'");
             command.env("LC_ALL", "C").env("TERM", "dumb").env("NO_COLOR", "1");

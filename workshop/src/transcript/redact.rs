@@ -31,10 +31,15 @@ fn replace(text: &str, pattern: &str, with: impl FnMut(&Captures) -> String) -> 
     }
 }
 
-/// ps makes its first column as wide as the machine's largest pid; terminals are numbered.
+/// ps makes its first column as wide as the machine's largest pid; terminals are numbered. On a slow
+/// machine a program has taken a second.
 fn columns(text: &str) -> String {
     let text = replace(text, r"(?m)^ *(PID|\d+)( (?:TTY|pts/|\?))", |found| {
         format!("{:>7}{}", &found[1], &found[2])
+    });
+    // A slow machine needs seconds.
+    let text = replace(&text, r"(?m)( (?:pts/\d+|\?) +)00:00:\d\d ", |found| {
+        format!("{}00:00:00 ", &found[1])
     });
     replace(&text, r"\bpts/\d+ *", |found| format!("{:<width$}", "pts/0", width = found[0].len()))
 }
@@ -142,7 +147,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_everywhere() {
         let wide = "    PID TTY          TIME CMD\n  27070 pts/10   00:00:00 sudo\n      1 ?        00:00:00 exe\n";
-        let narrow = "  PID TTY          TIME CMD\n27070 pts/10   00:00:00 sudo\n    1 ?        00:00:00 exe\n";
+        let narrow = "  PID TTY          TIME CMD\n27070 pts/10   00:00:02 sudo\n    1 ?        00:00:00 exe\n";
         assert_eq!(redacted(wide), redacted(narrow));
         assert!(redacted(wide).contains("   4001 pts/0"));
         assert!(redacted(wide).contains("      1 ?"));

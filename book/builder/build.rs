@@ -1,0 +1,73 @@
+//! Builds the book in process and checks the finished pages.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use mdbook_driver::MDBook;
+use workshop::output;
+
+use crate::expand::Expand;
+use crate::links::{self, Fault};
+
+/// Builds the book of a project and returns the folder with its pages: `folder`, or else the one
+/// that its book.toml names.
+///
+/// # Errors
+/// If anything in it cannot be resolved: with file and line.
+pub fn build(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
+    let mut book = MDBook::load(root.join("book"))?;
+    if let Some(folder) = folder {
+        book.config.set("build.build-dir", folder)?;
+    }
+    book.with_preprocessor(Expand);
+    book.build()?;
+    let pages = book.build_dir_for("html");
+    let source = Path::new("book").join(&book.config.book.src);
+    let faults: Vec<String> = links::faults(&pages)?
+        .into_iter()
+        .map(|fault| place(root, &source, &fault))
+        .collect::<Result<_>>()?;
+    report(root, faults)?;
+    Ok(pages.canonicalize().unwrap_or(pages))
+}
+
+/// Fails with faults, except for those in chapters that are still being written: these it only names.
+pub fn report(root: &Path, faults: Vec<String>) -> Result<()> {
+    let unfinished = unfinished(root)?;
+    let is_unfinished = |fault: &String| {
+        let file = fault.split(':').next().unwrap_or_default();
+        file.rsplit('/').next().is_some_and(|name| unfinished.contains(name))
+    };
+    let (notes, faults): (Vec<_>, Vec<_>) = faults.into_iter().partition(is_unfinished);
+    for note in notes {
+        output::note(&format!("still being written: {note}"));
+    }
+    let count = faults.len();
+    if count > 0 {
+        bail!("{}\n{count} faults in the book", faults.join("\n"));
+    }
+    Ok(())
+}
+
+/// The chapters in `book/unfinished.txt`, one a line, if there is such a file.
+fn unfinished(root: &Path) -> Result<HashSet<String>> {
+    let path = root.join("book/unfinished.txt");
+    if !path.exists() {
+        return Ok(HashSet::new());
+    }
+    let text = fs::read_to_string(&path).context("cannot read book/unfinished.txt")?;
+    Ok(text.lines().map(|line| line.trim().to_string()).collect())
+}
+
+/// File and line of a fault in a page: where its chapter names the address.
+fn place(root: &Path, source: &Path, fault: &Fault) -> Result<String> {
+    let file = source.join(&fault.chapter);
+    let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
+    let (path, anchor) = fault.address.split_once('#').unwrap_or((&fault.address, ""));
+    let stem = path.trim_end_matches(".html");
+    let names = |line: &&str| line.contains(stem) && line.contains(anchor);
+    let line = text.lines().position(|line| names(&line)).map_or(1, |index| index + 1);
+    Ok(format!("{}:{line}: `{}` {}", file.display(), fault.address, fault.what))
+}

@@ -1,0 +1,242 @@
+//! The book in a real browser: every page, light and dark, narrow and wide.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use book::build;
+use book::serve::Book;
+use serde_json::json;
+use support::Browser;
+use workshop::{output, project, testing};
+
+/// The book as it is served: its address and the names of its pages.
+static SERVED: LazyLock<(String, Vec<String>)> = LazyLock::new(|| {
+    let root = project::root().unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("served");
+    let pages = build::build(&root, Some(&folder)).unwrap_or_else(|error| panic!("{error:#}"));
+    let book = Book::listen(&root, &pages, 0).unwrap();
+    let address = book.address();
+    thread::spawn(move || book.serve());
+    let summary = fs::read_to_string(root.join("book/src/SUMMARY.md")).unwrap();
+    let name = |line: &str| Some(line.split_once("](")?.1.split_once(".md)")?.0.to_string());
+    (address, summary.lines().filter_map(name).collect())
+});
+
+/// Chromium, unless it is missing.
+fn browser(test: &str) -> Option<Browser> {
+    let there = Command::new("chromium").arg("--version").output().is_ok();
+    (there || testing::skip(test, "it needs chromium")).then(Browser::start)
+}
+
+fn address(page: &str) -> String {
+    format!("{}{page}.html", SERVED.0)
+}
+
+#[test]
+fn every_page_loads_without_a_fault_in_every_look() {
+    let Some(mut browser) = browser("every_page_loads_without_a_fault_in_every_look") else {
+        return;
+    };
+    let mut faults = Vec::new();
+    for (width, dark) in [(390, false), (390, true), (1600, false), (1600, true)] {
+        browser.looks(width, dark);
+        for page in &SERVED.1 {
+            browser.open(&address(page));
+            let mut fault =
+                |what: String| faults.push(format!("{page}, {width}, dark {dark}: {what}"));
+            for event in ["Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"] {
+                browser.events(event).iter().for_each(|said| fault(said.to_string()));
+            }
+            for request in browser.events("Network.requestWillBeSent") {
+                let url = request["request"]["url"].as_str().unwrap();
+                if !url.starts_with(&SERVED.0) && !url.starts_with("data:") {
+                    fault(format!("it asks for {url}"));
+                }
+            }
+            let wide = browser.run("document.documentElement.scrollWidth - innerWidth");
+            if wide.as_f64().unwrap() > 0.0 {
+                fault(format!("it is {wide} pixels too wide"));
+            }
+            let is_dark = browser.run("document.documentElement.classList.contains('navy')");
+            assert_eq!(is_dark, dark, "{page}");
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn switches_work_and_are_remembered() {
+    let Some(mut browser) = browser("switches_work_and_are_remembered") else { return };
+    browser.looks(1600, false);
+    browser.open(&address("step05-pid"));
+    let (beside, notes) = (
+        "getComputedStyle(document.querySelector('figure.diff .lines:not(.sides)')).display",
+        "document.documentElement.classList.contains('with-notes')",
+    );
+    assert_eq!(browser.run(beside), "block");
+    assert_eq!(browser.run(notes), false);
+    browser.run("document.querySelector('button.sides').click()");
+    browser.press("n");
+    assert_eq!(browser.run(beside), "none");
+    assert_eq!(browser.run(notes), true);
+    // The dark one, though the system is light.
+    browser.run("document.getElementById('mdbook-theme-toggle').click()");
+    browser.run("document.getElementById('mdbook-theme-navy').click()");
+    browser.open(&address("step06-chroot"));
+    assert_eq!(browser.run(beside), "none");
+    assert!(browser.run("document.querySelectorAll('.sides .pair').length").as_u64().unwrap() > 5);
+    assert_eq!(browser.run(notes), true);
+    assert_eq!(browser.run("document.documentElement.classList.contains('navy')"), true);
+    browser.run("document.querySelector('button.sides').click()");
+    browser.press("n");
+    assert_eq!(browser.run(beside), "block");
+    assert_eq!(browser.run(notes), false);
+    let themes =
+        "[...document.querySelectorAll('button.theme')].map((it) => it.textContent).join()";
+    assert_eq!(browser.run(themes), "System,Light,Dark");
+    // In the search bar n is a letter.
+    browser.press("s");
+    browser.run("document.getElementById('mdbook-searchbar').focus()");
+    browser.press("n");
+    assert_eq!(browser.run(notes), false);
+}
+
+#[test]
+fn folds_open_and_close() {
+    let Some(mut browser) = browser("folds_open_and_close") else { return };
+    browser.open(&address("step06-chroot"));
+    let line = "document.querySelector('details.unchanged .line').checkVisibility()";
+    assert_eq!(browser.run(line), false);
+    browser.run("document.querySelector('details.unchanged summary').click()");
+    assert_eq!(browser.run(line), true);
+    browser.run("document.querySelector('details.unchanged summary').click()");
+    browser.run("dispatchEvent(new Event('beforeprint'))");
+    assert_eq!(browser.run(line), true);
+    browser.run("dispatchEvent(new Event('afterprint'))");
+    assert_eq!(browser.run(line), false);
+}
+
+#[test]
+fn commands_are_copied_without_prompt_and_output() {
+    let Some(mut browser) = browser("commands_are_copied_without_prompt_and_output") else {
+        return;
+    };
+    browser.open(&address("step03-uts"));
+    let permissions = json!(["clipboardReadWrite", "clipboardSanitizedWrite"]);
+    browser.call("Browser.grantPermissions", &json!({"permissions": permissions}));
+    for (button, start) in [
+        (".screen button.copy", "cargo run -p step03"),
+        ("nav.steps button.copy", "cargo run -p step03 run"),
+        ("figcaption button.copy", "cargo workshop diff 02 03"),
+    ] {
+        browser.run(&format!("document.querySelector('{button}').click()"));
+        let copied = browser.run(
+            "new Promise((done) => setTimeout(done, 200)).then(() => navigator.clipboard.readText())",
+        );
+        let copied = copied.as_str().unwrap();
+        assert!(copied.starts_with(start) && !copied.contains("$ "), "{button}: {copied}");
+    }
+}
+
+#[test]
+fn search_finds_a_page() {
+    let Some(mut browser) = browser("search_finds_a_page") else { return };
+    browser.open(&format!("{}?search=CLONE_NEWPID", address("step01-run")));
+    let start = Instant::now();
+    let found = "document.querySelectorAll('#mdbook-searchresults li').length";
+    while browser.run(found) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing is found");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// axe-core, as package-lock.json pins it; npm checks its integrity.
+fn axe(test: &str) -> Option<String> {
+    let source = project::root().unwrap().join("book/tests/axe");
+    let folder: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
+    let script = folder.join("node_modules/axe-core/axe.min.js");
+    if !script.exists() {
+        fs::create_dir_all(&folder).unwrap();
+        for file in ["package.json", "package-lock.json"] {
+            fs::copy(source.join(file), folder.join(file)).unwrap();
+        }
+        let npm = Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit"])
+            .current_dir(&folder)
+            .output();
+        if !npm.is_ok_and(|npm| npm.status.success()) {
+            testing::skip(test, "npm cannot fetch axe-core");
+            return None;
+        }
+    }
+    Some(fs::read_to_string(script).unwrap())
+}
+
+#[test]
+fn everyone_can_read_every_page() {
+    let name = "everyone_can_read_every_page";
+    let Some(axe) = axe(name) else { return };
+    let Some(mut browser) = browser(name) else { return };
+    let mut faults: BTreeMap<String, String> = BTreeMap::new();
+    for dark in [false, true] {
+        browser.looks(1600, dark);
+        for page in &SERVED.1 {
+            browser.open(&address(page));
+            browser.run(&axe);
+            // With everything unfolded.
+            browser.run(
+                "document.querySelectorAll('main details').forEach((it) => { it.open = true; })",
+            );
+            browser.run("document.documentElement.classList.add('with-notes')");
+            let found = browser.run(
+                "axe.run({resultTypes: ['violations']}).then((all) => all.violations
+                    .filter((it) => it.impact === 'serious' || it.impact === 'critical')
+                    .map((it) => it.id + ': ' + it.nodes.map((node) => node.html + ' ' + node.failureSummary).slice(0, 2).join(' ')))",
+            );
+            for fault in found.as_array().unwrap() {
+                let fault = fault.as_str().unwrap();
+                let kind = fault.split(':').next().unwrap().to_string();
+                faults.entry(format!("{kind}, dark {dark}")).or_insert(format!("{page}: {fault}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn pages_are_small_and_the_book_is_built_in_no_time() {
+    let start = Instant::now();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("timed");
+    let pages = build::build(&project::root().unwrap(), Some(&folder)).unwrap();
+    let seconds = start.elapsed().as_secs_f32();
+    output::print(&format!("the book was built in {seconds:.1} s\n")).unwrap();
+    // Two seconds on a machine that does nothing else.
+    assert!(seconds < 6.0, "the book was built in {seconds} s");
+    let size = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
+    for entry in fs::read_dir(&pages).unwrap() {
+        let path = entry.unwrap().path();
+        let html = fs::read_to_string(&path).unwrap_or_default();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.extension().is_none_or(|it| it != "html") || name == "print.html" {
+            continue;
+        }
+        let loaded = html
+            .split(['"', '\''])
+            .filter(|word| {
+                word.ends_with(".css") || word.ends_with(".js") || word.ends_with(".svg")
+            })
+            .filter(|word| !word.contains("searchindex"));
+        let loaded: std::collections::BTreeSet<&str> = loaded.collect();
+        let whole = size(&path) + loaded.iter().map(|file| size(&pages.join(file))).sum::<u64>();
+        assert!(whole <= 300_000, "{name} takes {whole} bytes");
+    }
+}
