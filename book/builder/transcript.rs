@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use workshop::output;
+use workshop::transcript::lines;
 
 use crate::colour::escape;
 use crate::view::COPY;
@@ -61,6 +62,8 @@ impl Session {
         };
         let session = folder.join(format!("{name}.session"));
         let session = read(&session, "Write the session first")?;
+        let version = if variant == V1 { 1 } else { 2 };
+        let session = lines(&session, version).collect::<Vec<_>>().join("\n");
         let snapshot = folder.join(format!("snapshots/{name}{variant}.snap"));
         let snapshot = read(&snapshot, "Record it as book/README.md says")?;
         let transcript = snapshot

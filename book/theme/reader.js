@@ -149,6 +149,16 @@
         if (button) button.textContent = name;
     }
 
+    // mdBook's label for the sidebar says that it is expanded, as a button would, but is none.
+    const sidebarLabel = document.getElementById('mdbook-sidebar-toggle');
+    sidebarLabel?.setAttribute('role', 'button');
+    sidebarLabel?.setAttribute('tabindex', '0');
+    sidebarLabel?.addEventListener('keydown', (event) => {
+        if (event.key !== 'Enter' && event.key !== ' ') return;
+        event.preventDefault();
+        sidebarLabel.click();
+    });
+
     document.querySelector('.right-buttons')?.prepend(notes);
     const help = document.querySelector('#mdbook-help-popup div');
     help?.append(element('p', '', 'Press ', element('kbd', '', 'N'), ' to show the notes for instructors'));

@@ -47,8 +47,8 @@ pub(super) const NEEDED: [Program; 20] = [
 /// What one is glad to find inside; nobody misses them.
 pub(super) const HANDY: &str = "awk basename chmod chown chroot cp cut date dd dirname dmesg echo \
     false find free getent head kill ln mknod mktemp mountpoint mv nproc nsenter pgrep pkill \
-    printf pwd readlink realpath sed sort ss stat stty sync sysctl tail tee test top tr true tty \
-    uniq unshare wc whoami";
+    printf pwd readlink realpath rmdir sed sort ss stat stty sync sysctl tail tee test top tr true \
+    tty uniq unshare wc whoami";
 
 /// The folders in which programs lie, in the order in which they are searched. The system's own
 /// come before those of PATH, so that a script in `~/bin` does not become the container's `ps`.

@@ -3,6 +3,7 @@
 //! A session is a text: every line is typed on a terminal, `1>` on the first and `2>` on a second
 //! one, each with a shell in the cage. A line is done when the next prompt shows; one that ends in
 //! ` ...` runs on while somebody looks at it from the other terminal. `^C`, `^D` and `^Z` are keys.
+//! A line that only one cgroup version has begins with `v1 ` or `v2 `.
 //! `{cgroup}` is the folder of a container's cgroup, as the last one that was shown.
 //!
 //! What the terminals showed is the transcript. Whatever differs from run to run and from machine
@@ -89,6 +90,15 @@ pub fn recorded(folder: &Path, name: &str) -> String {
     if is_v1 && has_variant { variant } else { name.to_string() }
 }
 
+/// The lines of a session on this cgroup version: one that is for v1 or v2 alone says so in front.
+pub fn lines(session: &str, version: u8) -> impl Iterator<Item = &str> {
+    session.lines().filter_map(move |line| match line.split_once(' ') {
+        Some(("v1", rest)) => (version == 1).then_some(rest),
+        Some(("v2", rest)) => (version == 2).then_some(rest),
+        _ => Some(line),
+    })
+}
+
 /// Plays a session and hands the transcript to `compare`, which panics if it is not as recorded.
 /// In it `cargo run -p mine` starts the program `mine`, if there is one.
 ///
@@ -144,7 +154,8 @@ pub fn play(session: &str, rootfs: &Path, mine: Option<&Path>) -> Result<String>
     let mut stage = Stage { cage: &cage, bin, mine, folder: &folder, terminals: Vec::new() };
     let mut transcript = String::new();
     let mut shown = None;
-    for line in session.lines().filter(|line| !line.is_empty()) {
+    let version = PidsCgroup::of(Pid::this())?.version;
+    for line in lines(session, version).filter(|line| !line.is_empty()) {
         let (number, text) = match line.split_once("> ") {
             Some(("1", text)) => (0, text),
             Some(("2", text)) => (1, text),

@@ -66,6 +66,8 @@ fn sessions_on(cgroup: &str, folders: &[&str]) {
         let files = fs::read_dir(tests).unwrap().map(|entry| entry.unwrap().path());
         names.extend(files.filter(|file| file.extension().is_some_and(|it| it == "session")));
     }
+    // pivot_root(2) refuses to move the kernel's initial root, which is the machine's.
+    names.retain(|name| !name.ends_with("by_hand.session"));
     let sessions: Vec<_> = names.iter().map(|name| fs::read_to_string(name).unwrap()).collect();
     let mut command = vec!["workshop", "play", "--"];
     command.extend(sessions.iter().map(String::as_str));
