@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tiny_http::{Header, Request, Response, Server};
 use workshop::{output, steps};
 
@@ -101,9 +103,23 @@ fn answer(request: Request, pages: &Path, builds: &Builds) -> Result<()> {
     if path.extension().is_some_and(|it| it == "html") {
         body.extend(RELOAD.as_bytes());
     }
-    let kind = Header::from_bytes("Content-Type", kind(path)).map_err(|()| anyhow!("no header"))?;
-    let response = Response::new(200.into(), vec![kind], Cursor::new(body), None, None);
-    Ok(request.respond(response)?)
+    let header =
+        |name, value| Header::from_bytes(name, value).map_err(|()| anyhow!("cannot make a header"));
+    let mut headers = vec![header("Content-Type", kind(path))?];
+    let takes =
+        |it: &Header| it.field.equiv("Accept-Encoding") && it.value.as_str().contains("gzip");
+    if request.headers().iter().any(takes) {
+        headers.push(header("Content-Encoding", "gzip")?);
+        body = packed(&body)?;
+    }
+    Ok(request.respond(Response::new(200.into(), headers, Cursor::new(body), None, None))?)
+}
+
+/// As it goes over the wire, from here or from any other server of static files.
+pub fn packed(body: &[u8]) -> Result<Vec<u8>> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(body).context("cannot pack a page")?;
+    packer.finish().context("cannot pack a page")
 }
 
 /// Reloads a page after the next build.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use book::build;
+use book::{build, serve};
 use workshop::{output, project};
 
 #[test]
@@ -33,7 +33,7 @@ fn pages_are_small_and_the_book_is_built_in_no_time() {
     output::print(&format!("the book was built in {seconds:.1} s\n")).unwrap();
     // Two seconds on a machine that does nothing else.
     assert!(seconds < 6.0, "the book was built in {seconds} s");
-    let size = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
+    let size = |path: &Path| fs::read(path).map_or(0, |body| serve::packed(&body).unwrap().len());
     for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let html = fs::read_to_string(&path).unwrap_or_default();
@@ -48,7 +48,7 @@ fn pages_are_small_and_the_book_is_built_in_no_time() {
             })
             .filter(|word| !word.contains("searchindex"));
         let loaded: BTreeSet<&str> = loaded.collect();
-        let whole = size(&path) + loaded.iter().map(|file| size(&folder.join(file))).sum::<u64>();
+        let whole = size(&path) + loaded.iter().map(|file| size(&folder.join(file))).sum::<usize>();
         assert!(whole <= 300_000, "{name} takes {whole} bytes");
     }
 }

@@ -131,7 +131,7 @@ fn commands_are_copied_without_prompt_and_output() {
     let permissions = json!(["clipboardReadWrite", "clipboardSanitizedWrite"]);
     browser.call("Browser.grantPermissions", &json!({"permissions": permissions}));
     for (button, start) in [
-        (".screen button.copy", "cargo run -p step03"),
+        (".screen button.copy", "cargo run -p step02"),
         ("nav.steps button.copy", "cargo run -p step03 run"),
         ("figcaption button.copy", "cargo workshop diff 02 03"),
     ] {

@@ -56,9 +56,12 @@ fn what_final_brings_holds_on_cgroup_v2() {
     }
 }
 
-/// Plays every recorded session of these folders in the machine: what it shows must be what was
-/// recorded, or with INSTA_UPDATE=always is recorded.
-fn sessions_on(cgroup: &str, folders: &[&str]) {
+fn is_called(session: &Path, name: &str) -> bool {
+    session.file_stem().is_some_and(|stem| stem == name)
+}
+
+/// Every recorded session of these folders.
+fn sessions_in(folders: &[&str]) -> Vec<PathBuf> {
     let root = workshop::project::root().unwrap();
     let mut names = Vec::new();
     for folder in folders {
@@ -66,8 +69,12 @@ fn sessions_on(cgroup: &str, folders: &[&str]) {
         let files = fs::read_dir(tests).unwrap().map(|entry| entry.unwrap().path());
         names.extend(files.filter(|file| file.extension().is_some_and(|it| it == "session")));
     }
-    // pivot_root(2) refuses to move the kernel's initial root, which is the machine's.
-    names.retain(|name| !name.ends_with("by_hand.session"));
+    names
+}
+
+/// Plays these sessions in the machine: what each shows must be what was recorded, or with
+/// INSTA_UPDATE=always is recorded.
+fn sessions_on(cgroup: &str, names: &[PathBuf]) {
     let sessions: Vec<_> = names.iter().map(|name| fs::read_to_string(name).unwrap()).collect();
     let mut command = vec!["workshop", "play", "--"];
     command.extend(sessions.iter().map(String::as_str));
@@ -115,21 +122,28 @@ fn steps() -> Vec<&'static str> {
 #[test]
 fn recorded_sessions_look_the_same_on_cgroup_v2() {
     if testing::qemu("recorded_sessions_look_the_same_on_cgroup_v2") {
-        sessions_on("v2", &steps());
+        sessions_on("v2", &sessions_in(&steps()));
     }
 }
 
 #[test]
 fn recorded_sessions_of_the_book_look_the_same_on_cgroup_v2() {
     if testing::qemu("recorded_sessions_of_the_book_look_the_same_on_cgroup_v2") {
-        sessions_on("v2", &["book"]);
+        // What does not look at cgroups is the same as on the machine itself.
+        let looks = |name: &PathBuf| fs::read_to_string(name).unwrap().contains("cgroup");
+        // The first needs a program that is not there, the others give a start a second or three,
+        // which is too short where every instruction is translated.
+        let left_out = ["gap_host", "gap_killed", "final_records"];
+        let mut names = sessions_in(&["book"]);
+        names.retain(|name| looks(name) && left_out.iter().all(|it| !is_called(name, it)));
+        sessions_on("v2", &names);
     }
 }
 
 #[test]
 fn recorded_sessions_look_the_same_on_hybrid_cgroups() {
     if testing::qemu("recorded_sessions_look_the_same_on_hybrid_cgroups") {
-        sessions_on("hybrid", &steps());
+        sessions_on("hybrid", &sessions_in(&steps()));
     }
 }
 
