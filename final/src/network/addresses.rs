@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, anyhow, bail};
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
 };
 
+use super::netlink::Socket;
 use super::port::{Port, Protocol};
 use super::state::{Owner, Record, State};
-use super::{GATEWAY, PREFIX, Plan, contains, failed, veth};
+use super::survey::find_link;
+use super::{GATEWAY, PREFIX, Plan, contains, failed, link, veth};
 use crate::state::Process;
 
 /// How long the kernel may take to remove the interfaces of a container that has ended.
@@ -36,6 +37,7 @@ pub(super) fn take(plan: &Plan, owner: &Owner) -> Result<(String, Ipv4Addr)> {
         None => (2..=254).map(|host| Ipv4Addr::new(a, b, c, host)).collect(),
     };
     let start = Instant::now();
+    let mut socket = link::open()?;
     loop {
         let state = State::lock()?;
         check_ports(&plan.ports, &state)?;
@@ -43,12 +45,13 @@ pub(super) fn take(plan: &Plan, owner: &Owner) -> Result<(String, Ipv4Addr)> {
         if free.peek().is_none() {
             return Err(exhausted(plan, &state));
         }
-        if let Some(ip) = free.find(|ip| !is_in_use(*ip)) {
-            let (owner, supervisor) = (owner.clone(), Process::this()?);
-            state.take(&Record { owner, supervisor, ip, ports: plan.ports.clone() })?;
-            return Ok((state.network, ip));
+        for ip in free {
+            if !is_in_use(&mut socket, ip)? {
+                let (owner, supervisor) = (owner.clone(), Process::this()?);
+                state.take(&Record { owner, supervisor, ip, ports: plan.ports.clone() })?;
+                return Ok((state.network, ip));
+            }
         }
-        drop(free);
         drop(state);
         // Nobody has them, but the host uses them: containers that ended a moment ago had them.
         if start.elapsed() > PATIENCE {
@@ -81,18 +84,21 @@ fn check(ip: Ipv4Addr) -> Result<Ipv4Addr> {
 }
 
 /// Whether the host uses an address that no record speaks of.
-fn is_in_use(ip: Ipv4Addr) -> bool {
+fn is_in_use(socket: &mut Socket, ip: Ipv4Addr) -> Result<bool> {
+    let name = veth(ip);
+    let found = find_link(socket, &name)
+        .map_err(|error| failed(format!("look for {name}"), error, "Try again"))?;
     // Of a container that has just ended, the kernel removes the interfaces in the background.
-    if if_nametoindex(veth(ip).as_str()).is_ok() {
-        return true;
+    if found.is_some() {
+        return Ok(true);
     }
     if ip.octets()[3] < STEPS {
-        return false;
+        return Ok(false);
     }
     // The steps' containers share the bridge. As long as one has an address, it holds a socket of
     // this name.
     let name = SocketAddr::from_abstract_name(format!("mydocker0 {ip}"));
-    name.and_then(|name| UnixListener::bind_addr(&name)).is_err()
+    Ok(name.and_then(|name| UnixListener::bind_addr(&name)).is_err())
 }
 
 /// Fails if a port of the host is taken, or wanted twice.

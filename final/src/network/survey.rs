@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Result, bail};
 use nix::errno::Errno;
 use nix::libc;
-use nix::net::if_::{if_indextoname, if_nametoindex};
+use nix::net::if_::if_indextoname;
 
 use super::link::link;
 use super::netlink::{self, Message, Socket, attributes};
@@ -23,7 +23,8 @@ pub(super) struct Link {
     pub(super) kind: String,
 }
 
-/// The network interface of a name, if there is one.
+/// The network interface of a name, if there is one. (Asked by if_nametoindex(3) for one that there
+/// is not, the kernel looks for a module of that name: it runs modprobe(8), twice.)
 pub(super) fn find_link(socket: &mut Socket, name: &str) -> Result<Option<Link>, Errno> {
     let question = Message::new(libc::RTM_GETLINK, 0, &link(0, false))
         .number(EXT_MASK, SKIP_STATS)
@@ -105,7 +106,7 @@ pub(super) fn check_overlap(socket: &mut Socket) -> Result<()> {
         // Shorter ones, like the 0.0.0.0/1 of a VPN, mean "everything else".
         prefix >= 8 && contains(ip, prefix.min(PREFIX), GATEWAY)
     };
-    let bridge = if_nametoindex(BRIDGE).unwrap_or(0);
+    let bridge = find_link(socket, BRIDGE).ok().flatten().map_or(0, |link| link.index);
     let mut found = addresses(socket)?;
     found.append(&mut routes(socket)?);
     let Some(other) = found.into_iter().find(|it| it.link != bridge && overlaps(it.ip, it.prefix))

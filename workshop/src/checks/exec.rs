@@ -184,7 +184,7 @@ fn nothing_left(lab: &Lab) -> Result<Verdict> {
     held.end()?;
     // A network namespace is taken down in the background.
     let mut after = State::of(lab)?;
-    until(Duration::from_secs(3), || {
+    until(Duration::from_secs(10), || {
         after = State::of(lab).unwrap_or_default();
         after == before
     });

@@ -148,7 +148,7 @@ fn prune(lab: &Lab) -> Result<Verdict> {
 fn compare(lab: &Lab, before: &Host, meaning: &str) -> Result<Verdict> {
     let mut after = Host::of(lab)?;
     // Some of it goes in the background.
-    until(Duration::from_secs(5), || {
+    until(Duration::from_secs(10), || {
         after = Host::of(lab).unwrap_or_else(|_| after.clone());
         after == *before
     });
