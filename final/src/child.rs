@@ -81,8 +81,10 @@ fn prepare(start: &Start, parent: &Channel, trace: &mut Trace) -> Result<Ready> 
     let devices = Devices::mount(&root, options.privileged)?;
     let proc = mount::processes(&root)?;
     trace.did("mount dev and proc");
-    enter_network(start, parent)?;
-    trace.did("enter the network namespace");
+    if start.network.mode != network::Mode::Host {
+        enter_network(parent)?;
+        trace.did("enter the network namespace");
+    }
     let mounted = mount::system(&root, proc, options.privileged)?;
     mount::cgroups(&mounted, start.cgroup, options.privileged)?;
     trace.did("mount sys and the cgroups");
@@ -148,10 +150,7 @@ fn terminal(devices: &Devices, parent: &Channel) -> Result<OwnedFd> {
 }
 
 /// Enters the namespace that the parent has made meanwhile.
-fn enter_network(start: &Start, parent: &Channel) -> Result<()> {
-    if start.network.mode == network::Mode::Host {
-        return Ok(());
-    }
+fn enter_network(parent: &Channel) -> Result<()> {
     match parent.receive()? {
         Some(Message::Network(namespace)) => setns(namespace, CloneFlags::CLONE_NEWNET)
             .or_cannot("enter the container's network namespace", AS_ROOT),

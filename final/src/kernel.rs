@@ -159,7 +159,9 @@ pub(crate) fn close_others_and_end<T: AsFd>(
     };
     match kept.as_ref().map(|kept| kept.as_fd().as_raw_fd() as c_uint) {
         Some(kept) => {
-            close(0, kept.saturating_sub(1));
+            if let Some(last) = kept.checked_sub(1) {
+                close(0, last);
+            }
             close(kept + 1, c_uint::MAX);
         }
         None => close(0, c_uint::MAX),

@@ -46,7 +46,8 @@ pub(crate) enum Command {
         #[arg(value_name = "CONTAINER", required = true)]
         names: Vec<Name>,
     },
-    /// Removes what crashes and reboots left, and nothing else
+    /// Removes what crashes and reboots left, and nothing else; without a container left, puts the
+    /// host's network back at once
     Prune,
 }
 

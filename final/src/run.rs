@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Run, root: &Path) -> Result<u8> {
     trace.did("write down what there will be to undo");
     let outcome = start_and_supervise(&container, &store, &mut state, &signals, trace);
     if let Some(settler) = clean_up(&store, &mut state, outcome.as_ref().ok().copied()) {
-        settler.start()?;
+        settler.start().unwrap_or_else(|error| complain(&format!("{error:#}")));
     }
     outcome
 }
@@ -115,7 +115,9 @@ fn connect(state: &State, child: &Channel) -> Result<()> {
         return Ok(());
     }
     let namespace = network::namespace::create()?;
-    child.send(&Message::Network(namespace.try_clone()?))?;
+    let copy = namespace.try_clone();
+    let copy = copy.or_cannot("hand over the container's network", "Raise ulimit -n")?;
+    child.send(&Message::Network(copy))?;
     let warnings = network::attach(&state.network, namespace.as_fd())?;
     warnings.iter().for_each(|warning| warn(warning));
     Ok(())

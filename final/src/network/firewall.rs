@@ -25,13 +25,10 @@ fn nf_tables() -> Option<String> {
     let mut chains = Vec::new();
     socket.ask(nftables::list_chains(), |answer| chains.extend(Chain::parse(answer))).ok()?;
     let blocks = |chain: &&Chain| chain.hook == Some(libc::NF_INET_FORWARD) && chain.drops;
-    let blocking = chains.iter().find(blocks)?;
-    let mut known = false;
-    socket.ask(nftables::list_rules(), |rule| known |= names_bridge(rule, blocking)).ok()?;
-    if known {
-        return None;
-    }
-    let Chain { family, table, name, .. } = blocking;
+    let mut blocking: Vec<_> = chains.iter().filter(blocks).collect();
+    let ours = |rule: &[u8]| blocking.retain(|chain| !names_bridge(rule, chain));
+    socket.ask(nftables::list_rules(), ours).ok()?;
+    let Chain { family, table, name, .. } = blocking.first()?;
     let docker = |chain: &Chain| chain.name == DOCKER && chain.table == *table;
     let cure = match (*family, table.as_str(), name.as_str()) {
         ("ip", "filter", "FORWARD") => iptables("iptables", chains.iter().any(docker)),
@@ -44,10 +41,11 @@ fn nf_tables() -> Option<String> {
 
 /// Whether a rule of the chain's table speaks of the bridge.
 fn names_bridge(rule: &[u8], chain: &Chain) -> bool {
-    let table = attributes(rule.get(4..).unwrap_or_default()).next();
+    let Some((nfgenmsg, rest)) = rule.split_at_checked(4) else { return false };
+    let table = attributes(rest).next();
     let same =
         table.is_some_and(|(_, name)| name.strip_suffix(&[0]) == Some(chain.table.as_bytes()));
-    same && contains(rule, BRIDGE)
+    same && nftables::family(nfgenmsg) == Some(chain.family) && contains(rule, BRIDGE)
 }
 
 /// The policy is where the packet ends up that no rule of the chain has wanted: `hook_entry` and
@@ -90,7 +88,7 @@ fn iptables(program: &str, docker: bool) -> String {
 
 fn warning(chain: &str, cure: &str) -> String {
     format!(
-        "containers reach only this host, and only this host reaches them: the chain {chain} drops \
+        "containers do not reach other machines, nor do these reach them: the chain {chain} drops \
          what is forwarded. Let it pass: {cure}"
     )
 }

@@ -69,11 +69,13 @@ fn prepare_routing(state: &State, changed: bool) -> Result<bool> {
     }
     let first = !state.has_change(MADE_TABLE);
     let records = state.records()?;
+    state.note_change(MADE_TABLE, MADE)?;
+    publish(&records)?;
+    // Not before the table keeps containers from what it opens.
     if records.iter().any(|record| !record.ports.is_empty()) {
         set(state, ROUTE_LOCALNET, "1")?;
     }
-    state.note_change(MADE_TABLE, MADE)?;
-    publish(&records).map(|()| first)
+    Ok(first)
 }
 
 /// Closes the ports of containers that no record speaks of any more.

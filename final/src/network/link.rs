@@ -153,7 +153,7 @@ pub(super) fn make_veth(
         });
     one(socket, make).map_err(|error| {
         let cure = match error {
-            Errno::EEXIST => "Does a container under another --root have this address?",
+            Errno::EEXIST => "Somebody else made one of that name: see ip link",
             Errno::EXFULL => "The bridge is full: end other containers",
             _ => "Load it: modprobe veth",
         };

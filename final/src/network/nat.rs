@@ -15,6 +15,12 @@
 //!         # What is not published is not reached from other hosts.
 //!         iifname != "mydocker0" oifname "mydocker0" ct state new ct status ! dnat drop
 //!     }
+//!     chain loopback {
+//!         type filter hook prerouting priority raw
+//!         # route_localnet would let containers reach what listens on the host's 127.0.0.1. It stays
+//!         # until the last container has gone, and so does this.
+//!         iifname != "lo" ip daddr 127.0.0.0/8 drop
+//!     }
 //!     chain ports {
 //!         tcp dport 8080 dnat to 10.20.30.2:80
 //!     }
@@ -23,11 +29,6 @@
 //!         fib daddr type local jump ports
 //!     }
 //!     chain output { ... the same, for what the host itself sends ... }
-//!     chain loopback {
-//!         type filter hook prerouting priority raw
-//!         # route_localnet would let containers reach what listens on the host's 127.0.0.1.
-//!         iifname != "lo" ip daddr 127.0.0.0/8 drop
-//!     }
 //! }
 //! ```
 //!
@@ -99,7 +100,7 @@ pub(super) fn remove() -> Result<()> {
     }
 }
 
-/// From the containers to the world.
+/// From the containers to the world, and not to the host's own 127.0.0.1.
 fn reach_out() -> impl Iterator<Item = Message> {
     [
         add_base_chain(TABLE, POSTROUTING),
@@ -110,6 +111,8 @@ fn reach_out() -> impl Iterator<Item = Message> {
         add_rule(TABLE, FORWARD.0, |packet| {
             packet.iifname_not(BRIDGE).oifname(BRIDGE).ct_new().ct_not_dnat().drop()
         }),
+        add_base_chain(TABLE, GUARD),
+        add_rule(TABLE, GUARD.0, |packet| packet.iifname_not("lo").daddr(LOOPBACK).drop()),
     ]
     .into_iter()
 }
@@ -136,8 +139,6 @@ fn publish(ports: &[(Ipv4Addr, Port)]) -> impl Iterator<Item = Message> {
         add_rule(TABLE, POSTROUTING.0, |packet| {
             packet.saddr(CONTAINERS).oifname(BRIDGE).ct_dnat().masquerade()
         }),
-        add_base_chain(TABLE, GUARD),
-        add_rule(TABLE, GUARD.0, |packet| packet.iifname_not("lo").daddr(LOOPBACK).drop()),
     ];
     [add_chain(TABLE, "ports")].into_iter().chain(redirects).chain(ways).chain(answers)
 }

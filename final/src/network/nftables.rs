@@ -90,15 +90,20 @@ pub(super) struct Chain {
     pub(super) drops: bool,
 }
 
+/// The family of a table, if IPv4 packets come by; from the header of an answer (struct nfgenmsg).
+pub(super) fn family(nfgenmsg: &[u8]) -> Option<&'static str> {
+    match i32::from(*nfgenmsg.first()?) {
+        libc::NFPROTO_IPV4 => Some("ip"),
+        libc::NFPROTO_INET => Some("inet"),
+        _ => None,
+    }
+}
+
 impl Chain {
     /// Of IPv4 packets, from an answer to [`list_chains`].
     pub(super) fn parse(answer: &[u8]) -> Option<Self> {
         let (nfgenmsg, rest) = answer.split_at_checked(4)?;
-        let family = match i32::from(nfgenmsg[0]) {
-            libc::NFPROTO_IPV4 => "ip",
-            libc::NFPROTO_INET => "inet",
-            _ => return None,
-        };
+        let family = family(nfgenmsg)?;
         let find = |bytes, name| attributes(bytes).find(|(it, _)| *it == name).map(|(_, it)| it);
         let text = |name| {
             let text = String::from_utf8_lossy(find(rest, name)?).into_owned();

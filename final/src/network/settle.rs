@@ -9,7 +9,7 @@
 //! start and end takes. A start that comes meanwhile waits for one change at most and makes it anew;
 //! the rest stays.
 //!
-//! There is one such process at most. It ends when it finds a container, whose supervisor will see
+//! One such process is enough. It ends when it finds a container, whose supervisor will see
 //! to it in its turn. If it is killed, the next last container or `prune` does its work.
 
 use std::mem;
@@ -74,7 +74,7 @@ impl Settler {
 
     /// What fails stays written down, for `prune`.
     fn wait_and_settle(self) -> Result<()> {
-        let mut begun = false;
+        let (mut begun, mut failed) = (false, Vec::new());
         loop {
             let state = State::lock()?;
             if !state.records()?.is_empty() {
@@ -84,11 +84,15 @@ impl Settler {
             }
             let mut rest = LINGER.saturating_sub(state.idle());
             if begun || rest.is_zero() {
-                let Some((name, before)) = state.changes()?.pop() else {
+                let mut left = state.changes()?;
+                left.retain(|(name, _)| !failed.contains(name));
+                let Some((name, before)) = left.pop() else {
                     state.tidy();
                     return Ok(());
                 };
-                host::undo(&state, &name, &before)?;
+                if host::undo(&state, &name, &before).is_err() {
+                    failed.push(name);
+                }
                 (begun, rest) = (true, PAUSE);
             }
             drop(state);

@@ -88,11 +88,13 @@ impl State {
         let network = current_network()?;
         let folder = folder(&network);
         loop {
-            let opened = File::open(&folder).or_else(|error| match error.kind() {
-                ErrorKind::NotFound => make(&folder).and_then(|()| File::open(&folder)),
-                _ => Err(error),
-            });
-            let opened = opened.map_err(|error| failed_at("open", &folder, error))?;
+            let opened = match File::open(&folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    make(&folder).map_err(|error| failed_at("create", &folder, error))?;
+                    continue;
+                }
+                opened => opened.map_err(|error| failed_at("open", &folder, error))?,
+            };
             let lock = Flock::lock(opened, FlockArg::LockExclusive)
                 .map_err(|(_, error)| failed_at("lock", &folder, error))?;
             // Who had it before us may have removed it: it was empty.

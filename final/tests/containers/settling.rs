@@ -63,8 +63,9 @@ fn nobody_waits_for_the_one_who_puts_the_host_back() {
     let mut words: Vec<OsString> = ["sh", "-c", script, "-"].map(OsString::from).into();
     words.extend(line);
     end(machine.start(&words), "").assert(0, "done\ndone");
+    // At least the second run's is still waiting, or has just done its work.
     let settlers = machine.cage.processes();
-    assert_eq!(settlers.len(), 1, "{settlers:?}");
+    assert!(settlers.len() == 1 || network(&machine) == before, "{settlers:?}");
     assert!(until(PATIENCE, || network(&machine) == before), "{}", network(&machine));
 }
 

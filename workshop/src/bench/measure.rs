@@ -242,7 +242,7 @@ fn until_clean(line: &[OsString], own: &Path, place: &Place) -> Result<Option<f6
 /// What one more container costs in memory: the private memory of the process that stays with it,
 /// in bytes, beside another one. Pages of the program file belong to both.
 fn supervisor(place: &Place) -> Result<u64> {
-    let line = Contestant::Final.command(place, &["/bin/sh", "-c", "echo up; exec sleep 1"]);
+    let line = Contestant::Final.command(place, &["/bin/sh", "-c", "echo up; exec sleep 3"]);
     let (mut first, mut second) = (until_up(&line)?, until_up(&line)?);
     let memory = kernel::read(Pid::from_raw(second.id().cast_signed()), "smaps_rollup");
     for container in [&mut first, &mut second] {

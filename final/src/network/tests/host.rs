@@ -1,12 +1,13 @@
 //! What containers change on the host, and that it is put back.
 
+use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
 
-use super::publish::ask_tcp;
+use super::publish::{ask_tcp, sneak};
 use super::support::{Namespace, Stage, output, patiently};
 use super::with_ports;
 use crate::network::{Mode, Plan, attach, detach, intent, settle};
@@ -24,6 +25,11 @@ fn the_last_container_puts_everything_back() {
         assert!(output("nft list table ip mydocker").contains("dnat to 10.20.30.3:80"));
         web.end(stage);
         assert!(!output("nft list table ip mydocker").contains("dnat to"));
+        // What is open to the host's own network for published ports is not open to containers.
+        let private = TcpListener::bind("127.0.0.1:9000").unwrap();
+        private.set_nonblocking(true).unwrap();
+        assert!(plain.run(|| sneak(ask_tcp, "10.20.30.1", "127.0.0.1:9000")).is_err());
+        assert_eq!(private.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(settle().is_empty());
         plain.run(|| output("ping -c1 -W2 192.0.2.1"));
         plain.end(stage);

@@ -34,7 +34,7 @@ fn ask_udp(address: &str) -> io::Result<String> {
 }
 
 /// Asks for a port of the 127.0.0.1 of another machine.
-fn sneak(ask: Ask, gateway: &str, address: &str) -> io::Result<String> {
+pub(super) fn sneak(ask: Ask, gateway: &str, address: &str) -> io::Result<String> {
     output(&format!(
         "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet
          ip route add 127.0.0.1 via {gateway} table 7
