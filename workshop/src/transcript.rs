@@ -171,7 +171,8 @@ pub fn play(session: &str, rootfs: &Path, mine: Option<&Path>) -> Result<String>
         shown = Some(number);
         transcript.push_str(&stage.plays(number, text)?);
     }
-    let transcript = redact(&transcript, &folder);
+    // The mark of a prompt that came late is no output.
+    let transcript = redact(&transcript, &folder).replace(PROMPT, "");
     drop(stage);
     cage.sweep()?;
     Ok(transcript)
