@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tiny_http::{Header, Request, Response, Server};
 use workshop::{output, steps};
 
 use crate::build;
@@ -20,6 +20,9 @@ use crate::build;
 const LOOK: Duration = Duration::from_millis(300);
 /// A page asks again after so long.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// Longer questions are cut.
+const LONGEST: u64 = 64 << 10;
 
 /// What a page asks: the answer comes when there is a newer build than the one it names.
 const CHANGED: &str = "/.changed?";
@@ -33,7 +36,8 @@ struct Builds {
 
 /// The address on which a book is served, and what serves it.
 pub struct Book {
-    server: Arc<Server>,
+    listener: TcpListener,
+    address: SocketAddr,
     builds: Arc<Builds>,
     root: PathBuf,
     pages: PathBuf,
@@ -42,18 +46,17 @@ pub struct Book {
 impl Book {
     /// Takes the port on loopback; 0 takes any that is free.
     pub fn listen(root: &Path, pages: &Path, port: u16) -> Result<Self> {
-        let server = Server::http(("127.0.0.1", port)).map_err(|error| {
-            anyhow!(
-                "cannot serve on port {port}: {error}. Name another one with --port, or 0 for any"
-            )
-        })?;
+        let cure = "Name another one with --port, or 0 for any";
+        let what = || format!("cannot serve on port {port}. {cure}");
+        let listener = TcpListener::bind(("127.0.0.1", port)).with_context(what)?;
+        let address = listener.local_addr().with_context(what)?;
         let (root, pages) = (root.to_path_buf(), pages.to_path_buf());
-        Ok(Self { server: Arc::new(server), builds: Arc::default(), root, pages })
+        Ok(Self { listener, address, builds: Arc::default(), root, pages })
     }
 
     /// `http://127.0.0.1:3000/`
     pub fn address(&self) -> String {
-        format!("http://{}/", self.server.server_addr())
+        format!("http://{}/", self.address)
     }
 
     /// Serves until it is interrupted.
@@ -61,16 +64,46 @@ impl Book {
         let (root, builds) = (self.root.clone(), Arc::clone(&self.builds));
         let pages = self.pages.clone();
         thread::spawn(move || watch(&root, &pages, &builds));
-        for request in self.server.incoming_requests() {
+        for stream in self.listener.incoming() {
+            // One that is given up before it is taken is no fault of the others.
+            let Ok(stream) = stream else { continue };
             let (pages, builds) = (self.pages.clone(), Arc::clone(&self.builds));
             // A page that waits for the next build holds nobody up.
             thread::spawn(move || {
                 // Whoever has hung up does not want an answer.
-                let _ = answer(request, &pages, &builds);
+                let _ = converse(&stream, &pages, &builds);
             });
         }
         Ok(())
     }
+}
+
+/// One question and its answer: a browser opens as many connections as it likes.
+fn converse(mut stream: &TcpStream, pages: &Path, builds: &Builds) -> Result<()> {
+    stream.set_read_timeout(Some(WAIT)).context("cannot set a time limit")?;
+    let mut lines = BufReader::new(stream.take(LONGEST)).lines();
+    let first = lines.next().context("nothing was asked")?.context("cannot read a question")?;
+    let mut gzip = false;
+    for line in lines {
+        let line = line.context("cannot read a question")?.to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        gzip |= line.starts_with("accept-encoding:") && line.contains("gzip");
+    }
+    let url = first.split(' ').nth(1).unwrap_or_default();
+    let (status, kind, body) = answer(url, pages, builds);
+    let (body, encoding) = match gzip {
+        true => (packed(&body)?, "Content-Encoding: gzip\r\n"),
+        false => (body, ""),
+    };
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{encoding}\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).context("cannot answer")?;
+    stream.write_all(&body).context("cannot answer")
 }
 
 impl Builds {
@@ -88,31 +121,22 @@ impl Builds {
     }
 }
 
-fn answer(request: Request, pages: &Path, builds: &Builds) -> Result<()> {
-    let url = request.url().to_string();
+/// The status, what kind of text it is, and the text.
+fn answer(url: &str, pages: &Path, builds: &Builds) -> (&'static str, &'static str, Vec<u8>) {
+    const TEXT: &str = "text/plain; charset=utf-8";
     if let Some(known) = url.strip_prefix(CHANGED) {
-        let count = builds.after(known.parse().ok());
-        return Ok(request.respond(Response::from_string(count.to_string()))?);
+        return ("200 OK", TEXT, builds.after(known.parse().ok()).to_string().into_bytes());
     }
     let path = url.split(['?', '#']).next().unwrap_or_default().trim_start_matches('/');
     let path = Path::new(if path.is_empty() { "index.html" } else { path });
     let stays = path.components().all(|part| matches!(part, Component::Normal(_)));
     let Some(mut body) = fs::read(pages.join(path)).ok().filter(|_| stays) else {
-        return Ok(request.respond(Response::from_string("no such page").with_status_code(404))?);
+        return ("404 Not Found", TEXT, b"no such page".to_vec());
     };
     if path.extension().is_some_and(|it| it == "html") {
         body.extend(RELOAD.as_bytes());
     }
-    let header =
-        |name, value| Header::from_bytes(name, value).map_err(|()| anyhow!("cannot make a header"));
-    let mut headers = vec![header("Content-Type", kind(path))?];
-    let takes =
-        |it: &Header| it.field.equiv("Accept-Encoding") && it.value.as_str().contains("gzip");
-    if request.headers().iter().any(takes) {
-        headers.push(header("Content-Encoding", "gzip")?);
-        body = packed(&body)?;
-    }
-    Ok(request.respond(Response::new(200.into(), headers, Cursor::new(body), None, None))?)
+    ("200 OK", kind(path), body)
 }
 
 /// As it goes over the wire, from here or from any other server of static files.
