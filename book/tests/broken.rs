@@ -2,63 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/small.rs"]
+mod small;
+
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 
-use book::build;
-use book::project::{FILES, Project};
-use tempfile::TempDir;
-use workshop::{project, steps};
-
-/// A project of its own: the real sources, and a book of two pages that shows all differences.
-struct Small {
-    folder: TempDir,
-    differences: String,
-}
+use small::Small;
 
 impl Small {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let root = project::root().unwrap();
-        let mut differences = String::new();
-        let project = Project::read(&root).unwrap();
-        for step in steps::all().unwrap() {
-            symlink(root.join(&step.folder), folder.path().join(&step.folder)).unwrap();
-            for part in project.difference(step, FILES[0]).unwrap().parts() {
-                differences += &format!("{{{{#diff {:02} {part}}}}}\n", step.number);
-            }
-            differences += &format!("{{{{#diff {:02} {}}}}}\n", step.number, FILES[1]);
-        }
-        for file in ["workshop", "README.md"] {
-            symlink(root.join(file), folder.path().join(file)).unwrap();
-        }
-        let small = Self { folder, differences };
-        small.write("book.toml", &fs::read_to_string(root.join("book/book.toml")).unwrap());
-        small.write(
-            "tests/commands.toml",
-            "\"* * * *\" = \"README.md::cargo\"\n\"* * * * *\" = \"README.md::cargo\"\n",
-        );
-        symlink(root.join("book/theme"), small.book().join("theme")).unwrap();
-        small.write("src/SUMMARY.md", "# Summary\n\n- [All](all.md)\n- [One](one.md)\n");
-        small.write("src/all.md", &format!("# All\n\n{}", small.differences));
-        small.write("src/one.md", "# One\n");
-        small
-    }
-
-    fn book(&self) -> PathBuf {
-        self.folder.path().join("book")
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        let path = self.book().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
     fn builds(&self) -> Result<(), String> {
-        let out = self.folder.path().join("out");
-        build::build(self.folder.path(), Some(&out)).map(drop).map_err(|error| format!("{error:#}"))
+        self.build().map(drop)
     }
 
     /// Pages with these texts, one.md and so on, fail to build, and each is told so.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/small.rs"]
+mod small;
 mod support;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 use book::build;
 use book::serve::Book;
 use serde_json::json;
+use small::Small;
 use support::Browser;
 use workshop::{project, testing};
 
@@ -153,6 +156,27 @@ fn search_finds_a_page() {
     while browser.run(found) == 0 {
         assert!(start.elapsed() < Duration::from_secs(20), "nothing is found");
         thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_page_reloads_when_its_source_changes() {
+    let Some(mut browser) = browser("a_page_reloads_when_its_source_changes") else { return };
+    let small = Small::new();
+    let pages = small.build().unwrap();
+    let book = Book::listen(small.root(), &pages, 0).unwrap();
+    let address = book.address();
+    thread::spawn(move || book.serve());
+    browser.open(&format!("{address}one.html"));
+    let title = "document.querySelector('main h1')?.textContent";
+    assert_eq!(browser.run(title), "One");
+    // The watcher has looked at the sources as they were.
+    thread::sleep(Duration::from_secs(1));
+    small.write("src/one.md", "# Another\n");
+    let start = Instant::now();
+    while browser.run(title) != "Another" {
+        assert!(start.elapsed() < Duration::from_secs(60), "it is not reloaded");
+        thread::sleep(Duration::from_millis(200));
     }
 }
 

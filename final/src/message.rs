@@ -29,13 +29,15 @@ pub(crate) trait Attempt<T> {
 
 impl<T, E: Into<io::Error>> Attempt<T> for Result<T, E> {
     fn or_cannot(self, what: impl fmt::Display, cure: &str) -> anyhow::Result<T> {
-        self.map_err(|error| {
-            let error = error.into();
-            let missing = error.raw_os_error() == Some(Errno::ENOSYS as i32);
-            let cure = if missing { MISSING } else { cure };
-            anyhow!("cannot {what}: {}. {cure}", reason(&error))
-        })
+        self.map_err(|error| failed(what, &error.into(), cure))
     }
+}
+
+/// What was tried, why it failed, and what to do about it.
+pub(crate) fn failed(what: impl fmt::Display, error: &io::Error, cure: &str) -> anyhow::Error {
+    let missing = error.raw_os_error() == Some(Errno::ENOSYS as i32);
+    let cure = if missing { MISSING } else { cure };
+    anyhow!("cannot {what}: {}. {cure}", reason(error))
 }
 
 /// A failure that has an exit status of its own.

@@ -50,7 +50,7 @@ pub(crate) struct State {
 }
 
 /// Where nothing outlives a boot.
-const RUN: &str = "/run/containers-from-scratch";
+pub(crate) const RUN: &str = "/run/containers-from-scratch";
 
 const NO_ROOM: &str = "Make room on the disk";
 
@@ -209,7 +209,7 @@ fn entries(folder: &Path) -> Result<Vec<String>> {
 
 /// Makes a folder and those above it. What containers write is for root's eyes: it may be
 /// set-user-ID.
-fn make_private(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

@@ -65,14 +65,17 @@ pub(super) fn take(plan: &Plan, owner: &Owner) -> Result<(String, Ipv4Addr)> {
 }
 
 fn exhausted(plan: &Plan, state: &State) -> Error {
-    let Some(ip) = plan.ip else {
-        return anyhow!(
+    match plan.ip.and_then(|ip| state.record(ip)) {
+        Some(record) => anyhow!(
+            "cannot use the address {}: {} has it. End that one, or choose another",
+            record.ip,
+            name(&record)
+        ),
+        None => anyhow!(
             "cannot find a free address: containers have all from 10.20.30.2 to 10.20.30.254. \
              End some; `final prune` frees those of killed ones"
-        );
-    };
-    let owner = state.record(ip).as_ref().map_or("another run".into(), name);
-    anyhow!("cannot use the address {ip}: {owner} has it. End that one, or choose another")
+        ),
+    }
 }
 
 fn check(ip: Ipv4Addr) -> Result<Ipv4Addr> {

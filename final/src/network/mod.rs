@@ -29,13 +29,15 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Error, Result, bail};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 pub use port::{Port, Protocol};
 pub use settle::{Settler, settle};
 use state::{Owner, Record, State};
+
+use crate::message::{self, AS_ROOT};
 
 /// The bridge that all containers are connected to.
 pub const BRIDGE: &str = "mydocker0";
@@ -244,20 +246,10 @@ fn note(errors: &mut Vec<Error>, result: Result<()>) {
     errors.extend(result.err());
 }
 
-/// What was tried, why it failed, and what to do about it.
+/// What was tried, why it failed, and what to do about it: here most calls take root.
 fn failed(what: impl Display, error: impl Into<io::Error>, cure: &str) -> Error {
     let error = error.into();
-    let cure = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EPERM | Errno::EACCES) => "Run it as root",
-        _ => cure,
-    };
-    anyhow!("cannot {what}: {}. {cure}", reason(&error))
-}
-
-/// Why a call failed, as errno(3) says it.
-fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number).desc().to_string(),
-        None => error.to_string(),
-    }
+    let denied = [Errno::EPERM, Errno::EACCES].map(|it| Some(it as i32));
+    let cure = if denied.contains(&error.raw_os_error()) { AS_ROOT } else { cure };
+    message::failed(what, &error, cure)
 }

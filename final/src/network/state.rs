@@ -14,10 +14,10 @@
 //! Facts are symbolic links that lead nowhere: one is there in whole or not at all, whenever a run
 //! is killed.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -27,9 +27,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::failed;
 use super::port::Port;
-use crate::state::{Process, boot};
-
-pub(super) const FOLDER: &str = "/run/containers-from-scratch/network";
+use crate::state::{Process, RUN, boot, make_private};
 
 const SETTLING: &str = "settling";
 
@@ -90,7 +88,7 @@ impl State {
         loop {
             let opened = match File::open(&folder) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    make(&folder).map_err(|error| failed_at("create", &folder, error))?;
+                    make_private(&folder).map_err(|error| failed_at("create", &folder, error))?;
                     continue;
                 }
                 opened => opened.map_err(|error| failed_at("open", &folder, error))?,
@@ -163,8 +161,8 @@ impl State {
     /// Removes what earlier boots of this machine left; what they did is gone.
     pub(super) fn forget_other_boots(&self) -> Result<()> {
         let (boot, _) = self.network.split_once('-').unwrap_or_default();
-        let all = Path::new(FOLDER);
-        let entries = fs::read_dir(all).map_err(|error| failed_at("read", all, error))?;
+        let all = all();
+        let entries = fs::read_dir(&all).map_err(|error| failed_at("read", &all, error))?;
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Some((other, _)) = name.to_str().and_then(|name| name.split_once('-')) else {
@@ -213,12 +211,12 @@ pub(super) fn release_elsewhere(network: &str, ip: Ipv4Addr) -> Result<()> {
 }
 
 fn folder(network: &str) -> PathBuf {
-    Path::new(FOLDER).join(network)
+    all().join(network)
 }
 
-/// For root's eyes: the names of containers may tell something.
-fn make(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+/// The folders of all host networks.
+pub(super) fn all() -> PathBuf {
+    Path::new(RUN).join("network")
 }
 
 /// A name for the network namespace that we are in, on this boot of the machine.

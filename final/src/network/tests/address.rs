@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use super::support::{Namespace, Stage, die};
-use crate::network::state::FOLDER;
+use crate::network::state::all;
 use crate::network::{Attachment, Plan, attach, detach, intent, prune};
 
 /// Where a helper process of a test finds its root.
@@ -100,7 +100,7 @@ fn addresses_of_dead_containers_come_back() {
 fn nothing_holds_after_a_reboot() {
     Stage::play("nothing_holds_after_a_reboot", |stage| {
         let stale = take(stage.root, "stale");
-        let folder = Path::new(FOLDER);
+        let folder = all();
         // The same namespace, as it was called in another boot.
         let (_, namespace) = stale.network.split_once('-').unwrap();
         let before = format!("00000000-{namespace}");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::network::state::FOLDER;
+use crate::network::state::all;
 use crate::network::{Attachment, Plan, attach, detach, intent, settle};
 
 /// A network namespace; it goes with this value.
@@ -90,7 +90,7 @@ impl Stage<'_> {
             play(&stage);
             assert!(settle().is_empty());
             assert_eq!(picture(), before);
-            let left: Vec<_> = std::fs::read_dir(FOLDER).unwrap().collect();
+            let left: Vec<_> = std::fs::read_dir(all()).unwrap().collect();
             assert!(left.is_empty(), "{left:?}");
         });
     }
@@ -157,7 +157,7 @@ impl Container {
 /// As if the supervisor had been killed: its record names a pid that the kernel does not give.
 pub(super) fn die(attachment: &Attachment) {
     let ip = attachment.ip.unwrap().to_string();
-    let record = Path::new(FOLDER).join(&attachment.network).join(ip);
+    let record = all().join(&attachment.network).join(ip);
     let fact = fs::read_link(&record).unwrap();
     let (_, rest) = fact.to_str().unwrap().split_once(' ').unwrap();
     fs::remove_file(&record).unwrap();
