@@ -1,12 +1,10 @@
 //! Builds the book in process and checks the finished pages.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use mdbook_driver::MDBook;
-use workshop::output;
 
 use crate::expand::Expand;
 use crate::links::{self, Fault};
@@ -29,36 +27,17 @@ pub fn build(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
         .into_iter()
         .map(|fault| place(root, &source, &fault))
         .collect::<Result<_>>()?;
-    report(root, faults)?;
+    report(&faults)?;
     Ok(pages.canonicalize().unwrap_or(pages))
 }
 
-/// Fails with faults, except for those in chapters that are still being written: these it only names.
-pub fn report(root: &Path, faults: Vec<String>) -> Result<()> {
-    let unfinished = unfinished(root)?;
-    let is_unfinished = |fault: &String| {
-        let file = fault.split(':').next().unwrap_or_default();
-        file.rsplit('/').next().is_some_and(|name| unfinished.contains(name))
-    };
-    let (notes, faults): (Vec<_>, Vec<_>) = faults.into_iter().partition(is_unfinished);
-    for note in notes {
-        output::note(&format!("still being written: {note}"));
+/// Fails with all faults, if there are any.
+pub fn report(faults: &[String]) -> Result<()> {
+    match faults {
+        [] => Ok(()),
+        [fault] => bail!("{fault}"),
+        _ => bail!("{}\n{} faults in the book", faults.join("\n"), faults.len()),
     }
-    let count = faults.len();
-    if count > 0 {
-        bail!("{}\n{count} faults in the book", faults.join("\n"));
-    }
-    Ok(())
-}
-
-/// The chapters in `book/unfinished.txt`, one a line, if there is such a file.
-fn unfinished(root: &Path) -> Result<HashSet<String>> {
-    let path = root.join("book/unfinished.txt");
-    if !path.exists() {
-        return Ok(HashSet::new());
-    }
-    let text = fs::read_to_string(&path).context("cannot read book/unfinished.txt")?;
-    Ok(text.lines().map(|line| line.trim().to_string()).collect())
 }
 
 /// File and line of a fault in a page: where its chapter names the address.

@@ -25,10 +25,8 @@ pub struct Gathered {
     pub commands: Vec<Command>,
     /// Which changed lines are shown.
     pub coverage: Coverage,
-    /// What cannot be resolved, with file and line.
+    /// What cannot be resolved, and what a chapter must have and has not, with file and line.
     pub faults: Vec<String>,
-    /// What a chapter must have, and has not.
-    pub unfinished: Vec<String>,
 }
 
 /// A block that waits for its `{{#end}}`.
@@ -101,7 +99,7 @@ impl<'a> Chapter<'a> {
         }
         for (line, what) in self.outline.faults(&self.file) {
             let file = &self.file;
-            self.gathered.unfinished.push(format!("{file}:{line}: {what}"));
+            self.gathered.faults.push(format!("{file}:{line}: {what}"));
         }
         out
     }

@@ -85,7 +85,7 @@ impl Session {
     pub fn pieces(&self) -> Result<Vec<Piece>> {
         let mut typed = typed(&self.session).filter(|line| line.text != "^D").peekable();
         let mut pieces = Vec::new();
-        if self.session.contains("2> ") {
+        if self.session.lines().any(|line| line.starts_with("2> ")) {
             pieces.push(Piece::Terminal(1));
         }
         for line in self.transcript.lines() {
@@ -157,7 +157,10 @@ impl Piece {
             Self::Typed(text) => format!("<kbd>{}</kbd>\n", escape(text)),
             Self::Key(text) => format!("<kbd class=\"key\">{}</kbd>", escape(text)),
             Self::LineEnd => "\n".to_string(),
-            Self::Output(text) => format!("<samp>{}</samp>\n", escape(text)),
+            // As cat -v does: a browser would show a box.
+            Self::Output(text) => {
+                format!("<samp>{}</samp>\n", escape(&text.replace('\x1b', "^[")))
+            }
             Self::Terminal(_) | Self::Part => String::new(),
         }
     }
