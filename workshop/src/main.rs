@@ -7,11 +7,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use workshop::steps::{self, Step};
-use workshop::{bench, check, clean, diff, ladder, output, project, rootfs, start, transcript, vm};
+use workshop::{
+    bench, check, class, clean, demo, diff, doctor, hint, home, ladder, mine, output, project,
+    rootfs, sabotage, transcript, vm,
+};
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
 #[command(name = "cargo workshop", bin_name = "cargo workshop", version)]
+#[command(after_help = "Without a command it tells where you are and what to type next.")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -19,10 +23,33 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Start(mine::start::Options),
+    Check(check::Options),
+    Hint(hint::Options),
+    Diff(Diff),
+    CatchUp(mine::start::CatchUp),
+    Restore(mine::keep::Options),
+    Break(sabotage::Options),
+    Doctor(doctor::Options),
+
+    Demo(demo::Options),
+    Class(class::Options),
+
+    Rootfs(rootfs::Args),
+    Vm(vm::Options),
+    /// Removes what killed containers left behind; running ones stay untouched
+    #[command(after_help = "Example:\n  cargo workshop clean --dry-run")]
+    Clean {
+        /// Only names it
+        #[arg(long)]
+        dry_run: bool,
+    },
+    Bench(bench::Options),
+
     /// Plays sessions and prints their transcripts, each with a unit separator after it
     #[command(hide = true)]
     Play {
-        /// What `cargo run -p mine` starts in them
+        /// What `cargo mine` starts in them
         #[arg(long)]
         mine: Option<PathBuf>,
         sessions: Vec<String>,
@@ -30,32 +57,20 @@ enum Command {
     /// What `cargo workshop` does as root
     #[command(hide = true)]
     Proofs,
-    Rootfs(rootfs::Args),
-    /// Shows what changes from one step to another
-    ///
-    /// Coloured on a terminal; in a pipe a patch that makes the first step's source the second's:
-    /// `cargo workshop diff 04 05 | patch mine/src/main.rs`
-    Diff(Diff),
-    /// Checks a container with evidence from the kernel
-    Check(check::Options),
-    Bench(bench::Options),
     /// What `bench` does in its cage
     #[command(hide = true)]
     BenchPart {
         plan: String,
     },
-    Vm(vm::Options),
     /// What the virtual machine is made of
     #[command(subcommand, hide = true)]
     VmPart(vm::Part),
-    /// Removes what killed containers left behind; running ones stay untouched
-    Clean {
-        /// Only names it
-        #[arg(long)]
-        dry_run: bool,
-    },
 }
 
+/// Shows what changes from one step to another
+///
+/// Coloured on a terminal; in a pipe a patch that makes the first step's source the second's:
+/// `cargo workshop diff 04 05 | patch mine/src/main.rs`
 #[derive(Args)]
 #[command(override_usage = "cargo workshop diff <FROM> <TO>\n       cargo workshop diff --stat")]
 struct Diff {
@@ -86,18 +101,26 @@ pub(crate) fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        None => start::start(),
+        None => home::home(),
         Some(command) => match command {
-            Command::Rootfs(args) => rootfs::run(&args),
-            Command::Diff(args) => differences(&args),
-            Command::Play { mine, sessions } => transcript::print(&sessions, mine.as_deref()),
-            Command::Proofs => start::proofs(),
+            Command::Start(options) => mine::start::start(&options),
             Command::Check(options) => check::check(&options),
-            Command::Bench(options) => bench::bench(&options),
-            Command::BenchPart { plan } => bench::play(&plan),
+            Command::Hint(options) => hint::run(&options),
+            Command::Diff(options) => differences(&options),
+            Command::CatchUp(options) => mine::start::catch_up(&options),
+            Command::Restore(options) => mine::keep::restore(&options),
+            Command::Break(options) => sabotage::run(&options),
+            Command::Doctor(options) => doctor::run(&options),
+            Command::Demo(options) => demo::run(&options),
+            Command::Class(options) => class::run(&options),
+            Command::Rootfs(options) => rootfs::run(&options),
             Command::Vm(options) => vm::run(&options),
-            Command::VmPart(part) => vm::play(&part),
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
+            Command::Bench(options) => bench::bench(&options),
+            Command::Play { mine, sessions } => transcript::print(&sessions, mine.as_deref()),
+            Command::Proofs => home::proofs(),
+            Command::BenchPart { plan } => bench::play(&plan),
+            Command::VmPart(part) => vm::play(&part),
         },
     }
 }

@@ -30,8 +30,57 @@ pub struct Step {
     pub minutes: u16,
     /// What the machine must offer.
     pub needs: Vec<Need>,
+    /// The recorded sessions of its chapter that `demo` plays, in this order.
+    pub demo: Vec<String>,
+    /// What to add to it afterwards, in a sentence.
+    pub exercise: String,
+    /// For whoever teaches it: each begins with `Ask:`, `Demo:`, `Goes wrong:` or `Skip:`.
+    pub notes: Vec<String>,
     /// What helps somebody who is stuck, the least telling first.
     pub hints: Vec<String>,
+    /// The places to fill in the step before.
+    #[serde(default)]
+    pub todo: Vec<Todo>,
+    /// First hints, chosen by what is red.
+    #[serde(default)]
+    pub nudge: Vec<Nudge>,
+    /// Known-wrong variants of it.
+    #[serde(default)]
+    pub sabotage: Vec<Sabotage>,
+}
+
+/// A place in the step before where something is to be added.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Todo {
+    /// The line above which it belongs, without its indentation; there is just one such line.
+    pub above: String,
+    /// What is to be done there.
+    pub text: String,
+}
+
+/// A first hint for whom some checks are red.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nudge {
+    /// The names of the checks.
+    pub red: Vec<String>,
+    /// What to think about.
+    pub hint: String,
+}
+
+/// A step with a mistake in it, as the patch `sabotage/step05/NAME.patch`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sabotage {
+    /// A short name that does not tell the answer.
+    pub name: String,
+    /// The mistake as `mistakes` knows it.
+    pub mistake: String,
+    /// The checks that do not hold, all of them.
+    pub red: Vec<String>,
+    /// Why just these, in a sentence or two.
+    pub answer: String,
 }
 
 /// Something that not every machine offers.

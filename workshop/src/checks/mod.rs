@@ -7,6 +7,7 @@ mod cgroups;
 mod child;
 mod chroot;
 mod exec;
+pub mod mistakes;
 mod mount;
 mod network;
 mod overlay;

@@ -23,8 +23,7 @@ pub(super) const MODULES: &str = "/workshop/modules";
 pub(super) const MODULES_TABLE: &str = "/workshop/modules/table";
 
 /// What the machine has besides what every root filesystem gets from this one.
-const PROGRAMS: &str =
-    "setsid bridge clear cmp diff findmnt ipcmk ldd less lsmod lsns more nft pivot_root timeout xargs";
+const PROGRAMS: &str = "setsid bridge clear cmp diff findmnt ipcmk ldd less lsmod lsns more nft pivot_root timeout xargs";
 
 /// `check` inside: the steps have been built outside.
 const CHECK: &str = "#!/bin/sh\nexec /workshop/bin/workshop check --built \"$@\"\n";

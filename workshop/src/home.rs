@@ -17,7 +17,7 @@ use crate::steps::{self, Step};
 use crate::{machine, output, project, sudo};
 
 /// Looks at the machine, makes the root filesystem, proves every step once, and shows the ladder.
-pub fn start() -> Result<ExitCode> {
+pub fn home() -> Result<ExitCode> {
     let lacks = machine::lacks()?;
     let verdict = match lacks.len() {
         0 => "all that the ten steps need is here".green(),
