@@ -9,6 +9,7 @@ pub mod check;
 pub mod checks;
 pub mod class;
 pub mod clean;
+pub mod clock;
 pub mod container;
 pub mod demo;
 pub mod diff;
