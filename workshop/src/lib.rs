@@ -30,6 +30,7 @@ pub mod rootfs;
 pub mod sabotage;
 pub mod steps;
 pub mod sudo;
+pub mod terminal;
 pub mod testing;
 pub mod transcript;
 pub mod vm;

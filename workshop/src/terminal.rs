@@ -1,17 +1,22 @@
-//! The terminal that this program runs on. While it is raw, every key goes to the machine.
+//! The terminal that this program runs on.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{self, SetArg, Termios};
+use nix::unistd;
 
 /// The terminal as it was; it becomes so again when this value goes.
-pub(super) struct Raw(Termios);
+pub struct Raw(Termios);
 
 impl Raw {
     /// Hands keys over as they are pressed, Ctrl-C too.
-    pub(super) fn enter() -> Result<Self> {
+    pub fn enter() -> Result<Self> {
         let before = termios::tcgetattr(io::stdin()).context("cannot read the terminal's modes")?;
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
@@ -27,15 +32,40 @@ impl Drop for Raw {
     }
 }
 
+/// What was pressed, or why nothing more will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A key that stands for a byte
+    Byte(u8),
+    /// The terminal is gone, or somebody asked this process to end
+    End,
+}
+
+/// Waits for a key on a raw terminal, but not for longer than `limit`.
+pub fn key(limit: Duration) -> Result<Option<Key>> {
+    let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+    let stdin = io::stdin();
+    match poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], limit) {
+        Err(Errno::EINTR) | Ok(0) => return Ok(None),
+        polled => polled.context("cannot wait for a key")?,
+    };
+    let mut byte = [0];
+    // Past the buffer of std, which would swallow what is typed ahead.
+    match unistd::read(&stdin, &mut byte) {
+        Ok(1) => Ok(Some(Key::Byte(byte[0]))),
+        _ => Ok(Some(Key::End)),
+    }
+}
+
 /// Rows and columns. stty(1) asks for them: the system call is not to be had without `unsafe`.
-pub(super) fn size() -> (u16, u16) {
+pub fn size() -> (u16, u16) {
     let stty = Command::new("stty").arg("size").stdin(Stdio::inherit()).output();
     let text = stty.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     parse(&text.unwrap_or_default()).unwrap_or((24, 80))
 }
 
 /// Reads `24 80`.
-pub(super) fn parse(text: &str) -> Option<(u16, u16)> {
+pub fn parse(text: &str) -> Option<(u16, u16)> {
     let (rows, columns) = text.trim().split_once(' ')?;
     let size = (rows.parse().ok()?, columns.parse().ok()?);
     (size.0 > 0 && size.1 > 0).then_some(size)
