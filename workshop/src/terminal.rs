@@ -1,6 +1,6 @@
 //! The terminal that this program runs on.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -62,6 +62,12 @@ pub fn size() -> (u16, u16) {
     let stty = Command::new("stty").arg("size").stdin(Stdio::inherit()).output();
     let text = stty.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     parse(&text.unwrap_or_default()).unwrap_or((24, 80))
+}
+
+/// How wide a line of text may be: as wide as the terminal, but no wider than one reads well. In a
+/// pipe nothing is broken.
+pub fn text_width() -> usize {
+    if io::stdout().is_terminal() { usize::from(size().1).clamp(30, 100) } else { usize::MAX }
 }
 
 /// Reads `24 80`.

@@ -107,7 +107,7 @@ pub fn check(options: &Options) -> Result<ExitCode> {
         })?;
         let text = serde_json::to_string_pretty(&reports).context("cannot write JSON")?;
         output::print(&format!("{text}\n"))?;
-        return Ok(Tally::of(&reports).exit_code());
+        return Ok(Tally::of(reports).exit_code());
     }
     if let Ok(step) = own_step(&options.target) {
         let target = Target { what: Some(format!("{:02}", step.number)), ..options.target.clone() };
@@ -143,7 +143,10 @@ fn own(step: &'static Step, target: &Target, detail: Detail) -> Result<Tally> {
     let mut progress = Progress::read(&project::root()?)?;
     progress.checked(step, tally.red().map(str::to_string).collect(), tally.skipped() == 0)?;
     output::print(&tally.summary())?;
-    output::print(&report::what_next(step, &tally)?)?;
+    // Whoever watches has a key for it.
+    if detail == Detail::All || tally.red().next().is_none() {
+        output::print(&report::what_next(step, &tally)?)?;
+    }
     Ok(tally)
 }
 
@@ -155,7 +158,7 @@ fn show(target: &Target, detail: Detail) -> Result<Tally> {
         plan.extend(checks::valid_at(candidate.stage).map(|check| (candidate, check)));
     }
     let bar = Bar::new(plan.len());
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(Vec::new());
     let mut shown = None;
     bar.now(plan.first().map(|(_, check)| *check));
     checker::perform(target, |report| {

@@ -54,6 +54,8 @@ pub(super) fn watch(mut step: &'static Step) -> Result<ExitCode> {
             Wish::Next => {
                 itself(&["start"])?;
                 step = Progress::read(&project)?.current().unwrap_or(step);
+                // It is red before anything has been typed.
+                seen = files(&project);
             }
             Wish::Quit => break,
         }
@@ -92,7 +94,7 @@ fn itself(words: &[&str]) -> Result<()> {
 fn keys(step: &Step) -> String {
     let key = |key: &str, means: &str| format!("{} {means}", key.bold());
     format!(
-        "Step {}, {}: waiting for you to save {}/.  {}  {}  {}  {}",
+        "Step {}, {}: waiting for you to save {}/\n{}  {}  {}  {}",
         number(step),
         step.title,
         mine::NAME,

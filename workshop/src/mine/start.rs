@@ -14,7 +14,7 @@ use super::tree::Tree;
 use super::{NAME, SOURCE};
 use crate::progress::Progress;
 use crate::steps::{self, Step};
-use crate::{diff, output, project};
+use crate::{diff, output, project, terminal};
 
 /// The manifest of the attendee's crate.
 const MANIFEST: &str = include_str!("starter/Cargo.toml");
@@ -186,6 +186,7 @@ fn report(
     }
     text += "\nTo be done, marked with TODO(you):\n";
     for (line, what) in todo::marks(marked) {
+        let what = output::wrap(what, terminal::text_width().saturating_sub(7)).join("\n       ");
         text += &format!("{:>5}  {what}\n", line.to_string().bold());
     }
     if homeless > 0 {
