@@ -95,7 +95,7 @@ fn every_mark_finds_its_place_and_none_is_too_long() {
         assert!(!said(&output).contains("did not find"), "{number}: {}", said(&output));
         let source = project.read("mine/src/main.rs");
         assert_eq!(source.matches("// TODO(you): ").count(), step.todo.len());
-        for line in source.lines() {
+        for line in source.lines().filter(|line| line.contains("// TODO(you): ")) {
             assert!(line.chars().count() <= 100, "{number}: {line}");
         }
         // Without the marks it is the step before, to the letter.
