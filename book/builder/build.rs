@@ -8,6 +8,7 @@ use mdbook_driver::MDBook;
 
 use crate::expand::Expand;
 use crate::links::{self, Fault};
+use crate::vm;
 
 /// Builds the book of a project and returns the folder with its pages: `folder`, or else the one
 /// that its book.toml names.
@@ -22,6 +23,7 @@ pub fn build(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     book.with_preprocessor(Expand);
     book.build()?;
     let pages = book.build_dir_for("html");
+    vm::add_to(root, &pages)?;
     let source = Path::new("book").join(&book.config.book.src);
     let faults: Vec<String> = links::faults(&pages)?
         .into_iter()

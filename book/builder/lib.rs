@@ -19,3 +19,4 @@ pub mod serve;
 pub mod skeleton;
 pub mod transcript;
 pub mod view;
+pub mod vm;

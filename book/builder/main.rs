@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use book::expand::Expand;
 use book::project::{FILES, Project};
-use book::{build, serve};
+use book::{build, serve, vm};
 use clap::{Parser, Subcommand};
 use mdbook_preprocessor::Preprocessor;
 use workshop::output;
@@ -32,6 +32,12 @@ struct Cli {
 enum Command {
     /// Only builds it, into target/book
     Build,
+    /// Builds the Linux that runs in a page, from Debian's and npm's packages: some minutes, once
+    Vm {
+        /// Asks for newer packages first
+        #[arg(long)]
+        update: bool,
+    },
     /// Lists the parts of a step's difference, as directives for its chapter
     Parts {
         /// 05, step05 or pid
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => serve(cli.port, cli.open),
         Some(Command::Build) => build_once().map(drop),
+        Some(Command::Vm { update }) => build_vm(update),
         Some(Command::Parts { step }) => parts(&step),
         Some(Command::Preprocess { question: Some(Question::Supports { .. }) }) => Ok(()),
         Some(Command::Preprocess { question: None }) => preprocess(),
@@ -78,6 +85,13 @@ fn build_once() -> Result<PathBuf> {
         start.elapsed().as_secs_f32()
     ))?;
     Ok(pages)
+}
+
+fn build_vm(update: bool) -> Result<()> {
+    let start = Instant::now();
+    let site = vm::build(&workshop::project::root()?, update)?;
+    let seconds = start.elapsed().as_secs_f32();
+    output::print(&format!("{} in {seconds:.1} s\n", site.display()))
 }
 
 fn serve(port: u16, open: bool) -> Result<()> {

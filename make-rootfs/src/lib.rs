@@ -15,6 +15,7 @@ use job::Job;
 pub use job::{Interrupted, Progress};
 pub use programs::Missing;
 pub use publish::visit;
+pub use skeleton::add as furnish;
 
 #[cfg(feature = "archive")]
 mod archive;

@@ -32,7 +32,7 @@ const FILES: [(&str, &str); 9] = [
 ];
 
 /// The folders and files of a root filesystem made from this machine.
-pub(super) fn add(root: &Path) -> Result<()> {
+pub fn add(root: &Path) -> Result<()> {
     for folder in FOLDERS {
         make_folder(&root.join(folder))?;
     }

@@ -12,27 +12,30 @@ const FILE: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
 
 /// An archive that is being written. Everything in it belongs to root.
-pub(super) struct Archive<W: Write> {
+pub struct Archive<W: Write> {
     out: W,
     count: u32,
 }
 
 impl<W: Write> Archive<W> {
-    pub(super) fn new(out: W) -> Self {
+    /// Begins one.
+    pub fn new(out: W) -> Self {
         Self { out, count: 0 }
     }
 
-    pub(super) fn folder(&mut self, path: &Path) -> io::Result<()> {
+    /// Adds a folder.
+    pub fn folder(&mut self, path: &Path) -> io::Result<()> {
         self.entry(path.as_os_str().as_bytes(), FOLDER | 0o755, &[])
     }
 
-    pub(super) fn file(&mut self, path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    /// Adds a file.
+    pub fn file(&mut self, path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
         self.entry(path.as_os_str().as_bytes(), FILE | mode, content)
     }
 
     /// Adds what is in the folder `from`, recursively, as if it were in `to`. Devices and sockets
     /// are left out.
-    pub(super) fn tree(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+    pub fn tree(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let mut entries = fs::read_dir(from)?.collect::<io::Result<Vec<_>>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
@@ -54,7 +57,7 @@ impl<W: Write> Archive<W> {
     }
 
     /// Ends the archive and hands the writer back.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<W> {
         self.entry(b"TRAILER!!!", 0, &[])?;
         self.out.flush()?;
         Ok(self.out)

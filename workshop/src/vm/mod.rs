@@ -23,7 +23,7 @@ use qemu::Plan;
 use session::Event;
 
 mod accel;
-mod cpio;
+pub mod cpio;
 mod download;
 mod init;
 mod initramfs;

@@ -1,0 +1,77 @@
+//! The Linux that runs in a page of the book: an emulated machine's saved state, the emulator and a
+//! terminal, made from Debian's and npm's packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use workshop::output;
+
+use cache::Cache;
+
+mod cache;
+mod image;
+mod kernel;
+mod needs;
+mod packages;
+mod programs;
+mod site;
+mod state;
+mod steps;
+mod tool;
+
+/// Where the assets lie that a built book gets a copy of.
+const SITE: &str = "target/book-vm/site";
+
+/// The sources of all this, in the workshop's folder.
+const SOURCES: &str = "book/vm";
+
+/// Builds what is not there yet or no longer fits, and returns the folder of the assets.
+///
+/// # Errors
+/// If a tool is missing, a package cannot be fetched, or something does not build.
+pub fn build(root: &Path, update: bool) -> Result<PathBuf> {
+    needs::check()?;
+    let cache = Cache::new(&root.join("target/book-vm"))?;
+    let sources = root.join(SOURCES);
+    let plan = programs::Plan::read(&sources)?;
+    let packages = packages::fetch(&cache, plan.packages(), update)?;
+    let kernel = kernel::build(&cache, &sources, &packages)?;
+    let steps = steps::build(&cache, root, &packages)?;
+    let guest = programs::collect(&cache, &plan, &packages, &steps)?;
+    let image = image::pack(&cache, &sources, &guest, &steps)?;
+    let modules = state::modules(&cache, &sources)?;
+    let state = state::save(&cache, &sources, &modules, &packages, &kernel, &image)?;
+    let site = root.join(SITE);
+    site::lay_out(&site, &site::Parts { sources, packages, modules, state })?;
+    Ok(site)
+}
+
+/// Puts the assets into a built book, if they are there.
+pub fn add_to(root: &Path, pages: &Path) -> Result<()> {
+    let (site, into) = (root.join(SITE), pages.join("vm"));
+    if site.is_dir() {
+        copy(&site, &into)
+            .with_context(|| format!("cannot copy {} to {}", site.display(), into.display()))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), &to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what takes its time now.
+fn report(line: &str) {
+    output::note(line);
+}

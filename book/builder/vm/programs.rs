@@ -1,0 +1,166 @@
+//! The programs of the machine, with the libraries that they load, from Debian's packages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::cache::{self, Cache, key};
+use super::packages::Packages;
+use super::tool;
+
+/// Where a program or library lies in its package, and in the machine.
+const PROGRAMS: [&str; 4] = ["bin", "sbin", "usr/bin", "usr/sbin"];
+const LIBRARIES: [&str; 3] = ["lib", "lib/i386-linux-gnu", "usr/lib/i386-linux-gnu"];
+
+/// The loader, whose path every program names.
+const LOADER: &str = "ld-linux.so.2";
+
+/// What `book/vm/programs.toml` says.
+#[derive(Deserialize, Hash)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plan {
+    packages: BTreeMap<String, String>,
+    links: BTreeMap<String, String>,
+    files: BTreeMap<String, String>,
+    #[serde(rename = "stand-ins")]
+    stand_ins: BTreeMap<String, String>,
+}
+
+impl Plan {
+    pub(super) fn read(sources: &Path) -> Result<Self> {
+        let file = sources.join("programs.toml");
+        let what = || format!("cannot read {}", file.display());
+        toml::from_str(&cache::read_text(&file)?).with_context(what)
+    }
+
+    /// The packages that are needed, as apt calls them. Those with files alone suit every machine.
+    pub(super) fn packages(&self) -> Vec<String> {
+        let programs = self.packages.keys().map(|name| format!("{name}:i386"));
+        programs.chain(self.files.keys().cloned()).collect()
+    }
+}
+
+/// Collects them in one folder, in which `usr/bin`, `usr/lib` and `usr/share` are.
+pub(super) fn collect(
+    cache: &Cache,
+    plan: &Plan,
+    packages: &Packages,
+    steps: &Path,
+) -> Result<PathBuf> {
+    cache.get("programs", key((plan, packages.key, cache::read(steps)?)), |folder| {
+        let mut collection =
+            Collection { root: &packages.root, plan, folder, seen: BTreeSet::new() };
+        let (bin, lib) = (folder.join("usr/bin"), folder.join("usr/lib"));
+        for folder in [&bin, &lib] {
+            cache::create(folder)?;
+        }
+        for name in plan.packages.values().flat_map(|names| names.split_whitespace()) {
+            let program = collection.find(&PROGRAMS, name)?;
+            copy(&program, &bin.join(name))?;
+            collection.libraries(&program)?;
+        }
+        collection.libraries(steps)?;
+        for (link, name) in &plan.links {
+            symlink(name, &bin.join(link))?;
+        }
+        for path in plan.files.values().flat_map(|paths| paths.split_whitespace()) {
+            let to = folder.join("usr").join(path);
+            cache::create(to.parent().unwrap_or(folder))?;
+            copy(&packages.root.join(path), &to)?;
+        }
+        for (link, text) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("sbin", "usr/bin")] {
+            symlink(text, &folder.join(link))?;
+        }
+        symlink("bin", &folder.join("usr/sbin"))?;
+        make_rootfs::furnish(folder)
+    })
+}
+
+struct Collection<'a> {
+    root: &'a Path,
+    plan: &'a Plan,
+    folder: &'a Path,
+    seen: BTreeSet<String>,
+}
+
+impl Collection<'_> {
+    /// Adds what a program or library loads.
+    fn libraries(&mut self, object: &Path) -> Result<()> {
+        let headers = tool::run(Command::new("objdump").arg("-p").arg(object))?;
+        let names = headers.lines().filter_map(|line| line.trim().strip_prefix("NEEDED"));
+        for name in names.map(str::trim).chain([LOADER]) {
+            if !self.seen.insert(name.to_string()) {
+                continue;
+            }
+            let to = self.folder.join("usr/lib").join(name);
+            if self.plan.stand_ins.contains_key(name) {
+                stand_in(name, object, &to)?;
+                continue;
+            }
+            let library = self
+                .find(&LIBRARIES, name)
+                .with_context(|| format!("{} needs it", object.display()))?;
+            copy(&library, &to)?;
+            self.libraries(&library)?;
+        }
+        Ok(())
+    }
+
+    fn find(&self, folders: &[&str], name: &str) -> Result<PathBuf> {
+        let mut files = folders.iter().map(|folder| self.root.join(folder).join(name));
+        // Some are links that lead around in the packages.
+        let found = files.find(|file| file.is_file());
+        found.with_context(|| format!("no package in book/vm/programs.toml has {name}"))
+    }
+}
+
+/// Makes a library that has what `user` takes from the library `name`, and says each time that this
+/// is not supported.
+fn stand_in(name: &str, user: &Path, to: &Path) -> Result<()> {
+    let headers = tool::run(Command::new("objdump").arg("-p").arg(user))?;
+    let heading = format!("required from {name}:");
+    let versions = headers.lines().skip_while(|line| line.trim() != heading).skip(1);
+    let versions: Vec<&str> = versions
+        .map_while(|line| line.strip_prefix("    0x"))
+        .filter_map(|line| line.split(' ').next_back())
+        .collect();
+    let [version] = versions[..] else {
+        bail!(
+            "cannot stand in for {name}: {} wants {} versions of it",
+            user.display(),
+            versions.len()
+        );
+    };
+    let symbols = tool::run(Command::new("objdump").arg("-T").arg(user))?;
+    let of_version = |line: &&str| line.contains("*UND*") && line.contains(version);
+    let functions =
+        symbols.lines().filter(of_version).filter_map(|line| line.split(' ').next_back());
+    let mut code = "extern int *__errno_location(void);\n".to_string();
+    for function in functions {
+        code += &format!("int {function}(void) {{ *__errno_location() = 95; return -1; }}\n");
+    }
+    let (source, script) = (to.with_extension("c"), to.with_extension("map"));
+    cache::write(&source, code)?;
+    cache::write(&script, format!("{version} {{ global: *; }};\n"))?;
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-m32", "-Os", "-shared", "-fPIC", "-nostdlib", "-s", "-o"]).arg(to).arg(&source);
+    gcc.arg(format!("-Wl,-soname,{name},--version-script={},--build-id=none", script.display()));
+    tool::run(&mut gcc)?;
+    for file in [source, script] {
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {}", from.display()))
+}
+
+fn symlink(text: &str, link: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(text, link)
+        .with_context(|| format!("cannot make {}", link.display()))
+}

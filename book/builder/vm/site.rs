@@ -1,0 +1,89 @@
+//! What a built book gets: the files that a page loads, and what must lie beside them when somebody
+//! publishes it: the licences, and which sources all this was built from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::cache;
+use super::packages::Packages;
+use super::{SOURCES, state, tool};
+
+/// What the assets are made from.
+pub(super) struct Parts {
+    pub(super) sources: PathBuf,
+    pub(super) packages: Packages,
+    pub(super) modules: PathBuf,
+    pub(super) state: PathBuf,
+}
+
+/// What npm's packages give, and as what.
+const MODULES: [(&str, &str); 6] = [
+    ("v86/build/libv86.js", "libv86.js"),
+    ("v86/build/libv86.mjs", "libv86.mjs"),
+    ("v86/build/v86.wasm", "v86.wasm"),
+    ("@xterm/xterm/lib/xterm.js", "xterm.js"),
+    ("@xterm/xterm/css/xterm.css", "xterm.css"),
+    ("v86/LICENSE", "licences/v86"),
+];
+
+const XTERM_LICENCE: (&str, &str) = ("@xterm/xterm/LICENSE", "licences/xterm.js");
+
+/// Debian's texts of the licences that its packages name.
+const COMMON: [&str; 6] = ["Apache-2.0", "GPL-2", "GPL-3", "LGPL-2.1", "LGPL-3", "MPL-2.0"];
+
+/// What the list of sources begins with.
+const SOURCES_HEAD: &str = "\
+The machine's saved state holds programs of these packages of Debian, built from these sources, which
+https://snapshot.debian.org/ keeps. Their licences are in the folder licences, one file for each
+package. The kernel's configuration is kernel.config here, added to `make ARCH=i386 tinyconfig`.
+
+";
+
+/// Lays out the folder of the assets.
+pub(super) fn lay_out(site: &Path, parts: &Parts) -> Result<()> {
+    // What an earlier build had and this one has not goes.
+    if site.exists() {
+        fs::remove_dir_all(site).with_context(|| format!("cannot remove {}", site.display()))?;
+    }
+    cache::create(&site.join("licences"))?;
+    for name in COMMON {
+        copy(
+            &Path::new("/usr/share/common-licenses").join(name),
+            &site.join("licences").join(name),
+        )?;
+    }
+    for (from, to) in MODULES.into_iter().chain([XTERM_LICENCE]) {
+        copy(&parts.modules.join(from), &site.join(to))?;
+    }
+    copy(&parts.state, &site.join(state::NAME))?;
+    copy(&parts.sources.join("kernel.config"), &site.join("kernel.config"))?;
+    let mut lines = BTreeMap::new();
+    for file in &parts.packages.files {
+        let format = "${source:Package} ${source:Version}\\t${Package} ${Architecture}";
+        let mut dpkg = Command::new("dpkg-deb");
+        let text = tool::run(dpkg.args(["--showformat", format, "-W"]).arg(file))?;
+        let (source, package) = text.split_once('\t').unwrap_or((&text, ""));
+        lines.entry(source.to_string()).or_insert_with(Vec::new).push(package.to_string());
+        let name = package.split(' ').next().unwrap_or_default();
+        let licence = parts.packages.root.join("usr/share/doc").join(name).join("copyright");
+        if licence.is_file() {
+            copy(&licence, &site.join("licences").join(name))?;
+        }
+    }
+    let lines =
+        lines.iter().map(|(source, packages)| format!("{source}: {}\n", packages.join(", ")));
+    let list: String = lines.collect();
+    let npm = cache::read_text(&parts.sources.join("package.json"))?;
+    let text = format!(
+        "{SOURCES_HEAD}{list}\nThe steps are this book's own, with the crates of its Cargo.lock.\nFrom npm, as {SOURCES}/package-lock.json pins it:\n\n{npm}"
+    );
+    cache::write(&site.join("SOURCES"), text)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {}", from.display()))
+}

@@ -1,0 +1,65 @@
+// The machine, for Node: what save.mjs, which makes its state, and play.mjs, which uses it, share.
+import fs from "node:fs";
+import { pathToFileURL } from "node:url";
+
+// As vm.js has it in the page: a state fits a machine with the same options only.
+export const OPTIONS = {
+    memory_size: 96 << 20,
+    vga_memory_size: 2 << 20,
+    virtio_console: true,
+    disable_keyboard: true,
+    disable_mouse: true,
+    disable_speaker: true,
+    autostart: true,
+};
+
+// Comes before each prompt.
+export const PROMPT = "\x1e";
+
+export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// A file as v86 takes it.
+export function file(path) {
+    const bytes = fs.readFileSync(path);
+    return { buffer: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) };
+}
+
+// Starts a machine with v86 from the folder `v86`.
+export async function start(v86, options) {
+    const { V86 } = await import(pathToFileURL(`${v86}/libv86.mjs`));
+    return new V86({ wasm_path: `${v86}/v86.wasm`, ...OPTIONS, ...options });
+}
+
+// One of the machine's consoles: 0 is the container's pane, 1 the host's.
+export class Pane {
+    constructor(vm, number) {
+        this.vm = vm;
+        this.number = number;
+        this.shown = "";
+        const decoder = new TextDecoder();
+        vm.add_listener(`virtio-console${number}-output-bytes`, (bytes) => {
+            this.shown += decoder.decode(bytes, { stream: true }).replaceAll("\r", "");
+        });
+    }
+
+    press(keys) {
+        this.vm.bus.send(`virtio-console${this.number}-input-bytes`, new TextEncoder().encode(keys));
+    }
+
+    // Waits for a text, and returns what was shown up to it.
+    async until(text, limit = 60_000) {
+        const end = Date.now() + limit;
+        for (;;) {
+            const at = this.shown.indexOf(text);
+            if (at >= 0) {
+                const before = this.shown.slice(0, at);
+                this.shown = this.shown.slice(at + text.length);
+                return before;
+            }
+            if (Date.now() > end) {
+                throw new Error(`${JSON.stringify(text)} does not appear on pane ${this.number}. It shows: ${this.shown}`);
+            }
+            await sleep(5);
+        }
+    }
+}

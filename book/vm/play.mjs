@@ -1,0 +1,71 @@
+// Plays recorded sessions in the machine: node play.mjs ASSETS SESSION... prints what the panes
+// showed, as the workshop's own player does; \x1f ends each. How long the machine took to come back
+// goes to stderr.
+import fs from "node:fs";
+import { file, Pane, PROMPT, sleep, start } from "./machine.mjs";
+
+const [assets, ...sessions] = process.argv.slice(2);
+const KEYS = { "^C": "\x03", "^D": "\x04", "^Z": "\x1a" };
+const BETWEEN = ["\n== first terminal\n", "\n== second terminal\n"];
+
+// A shell that edits no lines, as the sessions were recorded with.
+const PLAIN = "TERM=dumb NO_COLOR=1 exec bash --noediting --rcfile /etc/pane.bashrc\n";
+
+// The lines for cgroup v2, which is what the machine has.
+function lines(session) {
+    return session.split("\n")
+        .filter((line) => line !== "" && !line.startsWith("v1 "))
+        .map((line) => line.replace(/^v2 /, ""));
+}
+
+async function prompt(pane) {
+    const end = Date.now() + 1000;
+    while (!/[$#] $/.test(pane.shown) && Date.now() < end) {
+        await sleep(5);
+    }
+    const shown = pane.shown;
+    pane.shown = "";
+    return shown;
+}
+
+// Types a line and returns what the pane shows from its prompt to the next one.
+async function plays(pane, text) {
+    const before = await prompt(pane);
+    if (text.endsWith(" ...")) {
+        pane.press(`${text.slice(0, -4)}\n`);
+        const echo = await pane.until("\n");
+        await sleep(500);
+        return `${before}${echo}\n`;
+    }
+    pane.press(KEYS[text] ?? `${text}\n`);
+    return before + await pane.until(PROMPT);
+}
+
+async function play(session) {
+    const begin = Date.now();
+    const vm = await start(assets, { initial_state: file(`${assets}/state.bin.zst`) });
+    const panes = [0, 1].map((number) => new Pane(vm, number));
+    await new Promise((done) => vm.add_listener("emulator-started", done));
+    for (const pane of panes) {
+        pane.press(PLAIN);
+        await pane.until(PROMPT);
+    }
+    process.stderr.write(`ready after ${Date.now() - begin} ms\n`);
+    let [transcript, shown, cgroup] = ["", null, "{cgroup}"];
+    for (const line of lines(session)) {
+        const number = line[0] - 1;
+        if (shown !== null && shown !== number) {
+            transcript += BETWEEN[number];
+        }
+        shown = number;
+        cgroup = transcript.match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0] ?? cgroup;
+        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", cgroup));
+    }
+    await vm.destroy();
+    return transcript.replaceAll(PROMPT, "");
+}
+
+for (const session of sessions) {
+    process.stdout.write(`${await play(fs.readFileSync(session, "utf8"))}\x1f\n`);
+}
+process.exit();
