@@ -93,7 +93,8 @@ fn converse(mut stream: &TcpStream, pages: &Path, builds: &Builds) -> Result<()>
     }
     let url = first.split(' ').nth(1).unwrap_or_default();
     let (status, kind, body) = answer(url, pages, builds);
-    let (body, encoding) = match gzip {
+    // What is packed already stays as it is.
+    let (body, encoding) = match gzip && !url.ends_with(".zst") {
         true => (packed(&body)?, "Content-Encoding: gzip\r\n"),
         false => (body, ""),
     };
@@ -164,10 +165,11 @@ fn kind(path: &Path) -> &'static str {
     match path.extension().and_then(|it| it.to_str()) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
         Some("json") => "application/json",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
+        Some("wasm") => "application/wasm",
         _ => "application/octet-stream",
     }
 }

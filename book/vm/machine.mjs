@@ -1,17 +1,7 @@
 // The machine, for Node: what save.mjs, which makes its state, and play.mjs, which uses it, share.
 import fs from "node:fs";
 import { pathToFileURL } from "node:url";
-
-// As vm.js has it in the page: a state fits a machine with the same options only.
-export const OPTIONS = {
-    memory_size: 96 << 20,
-    vga_memory_size: 2 << 20,
-    virtio_console: true,
-    disable_keyboard: true,
-    disable_mouse: true,
-    disable_speaker: true,
-    autostart: true,
-};
+import OPTIONS from "./options.mjs";
 
 // Comes before each prompt.
 export const PROMPT = "\x1e";
@@ -44,6 +34,11 @@ export class Pane {
 
     press(keys) {
         this.vm.bus.send(`virtio-console${this.number}-input-bytes`, new TextEncoder().encode(keys));
+    }
+
+    // v86 sends the two numbers in the order that the kernel does not expect.
+    resize(columns, rows) {
+        this.vm.bus.send(`virtio-console${this.number}-resize`, [rows, columns]);
     }
 
     // Waits for a text, and returns what was shown up to it.

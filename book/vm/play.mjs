@@ -47,6 +47,7 @@ async function play(session) {
     const panes = [0, 1].map((number) => new Pane(vm, number));
     await new Promise((done) => vm.add_listener("emulator-started", done));
     for (const pane of panes) {
+        pane.resize(80, 24);
         pane.press(PLAIN);
         await pane.until(PROMPT);
     }

@@ -15,7 +15,7 @@ mod kernel;
 mod needs;
 mod packages;
 mod programs;
-mod site;
+pub mod site;
 mod state;
 mod steps;
 mod tool;

@@ -8,6 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::serve::packed;
+
 use super::cache;
 use super::packages::Packages;
 use super::{SOURCES, state, tool};
@@ -22,15 +24,20 @@ pub(super) struct Parts {
 
 /// What npm's packages give, and as what.
 const MODULES: [(&str, &str); 6] = [
-    ("v86/build/libv86.js", "libv86.js"),
     ("v86/build/libv86.mjs", "libv86.mjs"),
     ("v86/build/v86.wasm", "v86.wasm"),
-    ("@xterm/xterm/lib/xterm.js", "xterm.js"),
+    ("@xterm/xterm/lib/xterm.mjs", "xterm.mjs"),
     ("@xterm/xterm/css/xterm.css", "xterm.css"),
     ("v86/LICENSE", "licences/v86"),
+    ("@xterm/xterm/LICENSE", "licences/xterm.js"),
 ];
 
-const XTERM_LICENCE: (&str, &str) = ("@xterm/xterm/LICENSE", "licences/xterm.js");
+/// What comes from `book/vm`.
+const OWN: [&str; 3] = ["kernel.config", "options.mjs", "vm.mjs"];
+
+/// What a page loads until it has a prompt.
+pub const LOADED: [&str; 7] =
+    ["vm.mjs", "options.mjs", "libv86.mjs", "v86.wasm", "xterm.mjs", "xterm.css", state::NAME];
 
 /// Debian's texts of the licences that its packages name.
 const COMMON: [&str; 6] = ["Apache-2.0", "GPL-2", "GPL-3", "LGPL-2.1", "LGPL-3", "MPL-2.0"];
@@ -56,11 +63,15 @@ pub(super) fn lay_out(site: &Path, parts: &Parts) -> Result<()> {
             &site.join("licences").join(name),
         )?;
     }
-    for (from, to) in MODULES.into_iter().chain([XTERM_LICENCE]) {
+    for (from, to) in MODULES {
         copy(&parts.modules.join(from), &site.join(to))?;
     }
     copy(&parts.state, &site.join(state::NAME))?;
-    copy(&parts.sources.join("kernel.config"), &site.join("kernel.config"))?;
+    for name in OWN {
+        copy(&parts.sources.join(name), &site.join(name))?;
+    }
+    let size = wire_size(site)?.div_ceil(100_000) as f64 / 10.0;
+    cache::write(&site.join("size.mjs"), format!("// In MB, packed.\nexport default {size};\n"))?;
     let mut lines = BTreeMap::new();
     for file in &parts.packages.files {
         let format = "${source:Package} ${source:Version}\\t${Package} ${Architecture}";
@@ -82,6 +93,16 @@ pub(super) fn lay_out(site: &Path, parts: &Parts) -> Result<()> {
         "{SOURCES_HEAD}{list}\nThe steps are this book's own, with the crates of its Cargo.lock.\nFrom npm, as {SOURCES}/package-lock.json pins it:\n\n{npm}"
     );
     cache::write(&site.join("SOURCES"), text)
+}
+
+/// How many bytes go over the wire until a page has a prompt.
+pub fn wire_size(site: &Path) -> Result<usize> {
+    let mut size = 0;
+    for name in LOADED {
+        let bytes = cache::read(&site.join(name))?;
+        size += if name == state::NAME { bytes.len() } else { packed(&bytes)?.len() };
+    }
+    Ok(size)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

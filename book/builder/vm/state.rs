@@ -37,21 +37,18 @@ pub(super) fn save(
     kernel: &Path,
     image: &Path,
 ) -> Result<PathBuf> {
-    let scripts = ["machine.mjs", "save.mjs"].map(|name| cache::read(&sources.join(name)));
-    let [machine, script] = scripts;
-    let folder =
-        cache.get("state", key((machine?, script?, modules, kernel, image)), |folder| {
-            let state = folder.join("state.bin");
-            let mut node = Command::new("node");
-            node.arg(sources.join("save.mjs")).arg(modules.join("v86/build"));
-            node.arg(packages.root.join("usr/share/seabios")).arg(kernel).arg(image).arg(&state);
-            tool::run(&mut node)?;
-            let mut zstd = Command::new("zstd");
-            zstd.args(["-q", "--ultra", "-22", "--rm"])
-                .arg(&state)
-                .arg("-o")
-                .arg(folder.join(NAME));
-            tool::run(&mut zstd).map(drop)
-        })?;
+    let scripts = ["options.mjs", "machine.mjs", "save.mjs"];
+    let scripts: Vec<_> =
+        scripts.iter().map(|name| cache::read(&sources.join(name))).collect::<Result<_>>()?;
+    let folder = cache.get("state", key((scripts, modules, kernel, image)), |folder| {
+        let state = folder.join("state.bin");
+        let mut node = Command::new("node");
+        node.arg(sources.join("save.mjs")).arg(modules.join("v86/build"));
+        node.arg(packages.root.join("usr/share/seabios")).arg(kernel).arg(image).arg(&state);
+        tool::run(&mut node)?;
+        let mut zstd = Command::new("zstd");
+        zstd.args(["-q", "--ultra", "-22", "--rm"]).arg(&state).arg("-o").arg(folder.join(NAME));
+        tool::run(&mut zstd).map(drop)
+    })?;
     Ok(folder.join(NAME))
 }
