@@ -12,7 +12,7 @@ use workshop::transcript::{END, redact};
 use workshop::{project, steps, testing};
 
 /// A page loads no more before it has a prompt, packed as servers do.
-const WIRE: usize = 7_500_000;
+const WIRE: usize = 7_000_000;
 
 /// The folder of the assets, unless they have not been built.
 fn assets(test: &str) -> Option<PathBuf> {

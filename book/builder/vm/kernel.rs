@@ -25,8 +25,8 @@ pub(super) fn build(cache: &Cache, sources: &Path, packages: &Packages) -> Resul
     let archive = archive(&packages.root)?;
     let compiler = tool::run(Command::new("gcc").arg("--version"))?;
     // The same package is unpacked again when another one changes.
-    let version =
-        packages.files.iter().find(|file| file.to_string_lossy().contains("linux-source-"));
+    let mut names = packages.files.iter().filter_map(|file| file.file_name()?.to_str());
+    let version = names.find(|name| name.starts_with("linux-source-"));
     let key = key((cache::read(&config)?, compiler, version));
     let folder = cache.get("kernel", key, |folder| {
         let source = folder.join("source");

@@ -53,7 +53,7 @@ pub(super) fn fetch(cache: &Cache, guest: Vec<String>, update: bool) -> Result<P
         .map(|entry| entry.path())
         .collect();
     files.sort();
-    let key = key(&files);
+    let key = key(files.iter().map(|file| file.file_name()).collect::<Vec<_>>());
     let root = cache.get("unpacked", key, |folder| {
         for file in &files {
             tool::run(Command::new("dpkg-deb").arg("-x").arg(file).arg(folder))?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::cache::{self, Cache, key};
@@ -52,8 +52,13 @@ pub(super) fn collect(
     steps: &Path,
 ) -> Result<PathBuf> {
     cache.get("programs", key((plan, packages.key, cache::read(steps)?)), |folder| {
-        let mut collection =
-            Collection { root: &packages.root, plan, folder, seen: BTreeSet::new() };
+        let mut collection = Collection {
+            root: &packages.root,
+            plan,
+            folder,
+            seen: BTreeSet::new(),
+            replaced: BTreeMap::new(),
+        };
         let (bin, lib) = (folder.join("usr/bin"), folder.join("usr/lib"));
         for folder in [&bin, &lib] {
             cache::create(folder)?;
@@ -64,6 +69,9 @@ pub(super) fn collect(
             collection.libraries(&program)?;
         }
         collection.libraries(steps)?;
+        for (name, users) in &collection.replaced {
+            stand_in(name, users, &lib.join(name))?;
+        }
         for (link, name) in &plan.links {
             symlink(name, &bin.join(link))?;
         }
@@ -85,6 +93,8 @@ struct Collection<'a> {
     plan: &'a Plan,
     folder: &'a Path,
     seen: BTreeSet<String>,
+    /// Libraries that others stand in for, and who uses them.
+    replaced: BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl Collection<'_> {
@@ -93,14 +103,14 @@ impl Collection<'_> {
         let headers = tool::run(Command::new("objdump").arg("-p").arg(object))?;
         let names = headers.lines().filter_map(|line| line.trim().strip_prefix("NEEDED"));
         for name in names.map(str::trim).chain([LOADER]) {
+            if self.plan.stand_ins.contains_key(name) {
+                self.replaced.entry(name.to_string()).or_default().push(object.to_path_buf());
+                continue;
+            }
             if !self.seen.insert(name.to_string()) {
                 continue;
             }
             let to = self.folder.join("usr/lib").join(name);
-            if self.plan.stand_ins.contains_key(name) {
-                stand_in(name, object, &to)?;
-                continue;
-            }
             let library = self
                 .find(&LIBRARIES, name)
                 .with_context(|| format!("{} needs it", object.display()))?;
@@ -118,42 +128,55 @@ impl Collection<'_> {
     }
 }
 
-/// Makes a library that has what `user` takes from the library `name`, and says each time that this
-/// is not supported.
-fn stand_in(name: &str, user: &Path, to: &Path) -> Result<()> {
-    let headers = tool::run(Command::new("objdump").arg("-p").arg(user))?;
-    let heading = format!("required from {name}:");
-    let versions = headers.lines().skip_while(|line| line.trim() != heading).skip(1);
-    let versions: Vec<&str> = versions
-        .map_while(|line| line.strip_prefix("    0x"))
-        .filter_map(|line| line.split(' ').next_back())
-        .collect();
-    let [version] = versions[..] else {
-        bail!(
-            "cannot stand in for {name}: {} wants {} versions of it",
-            user.display(),
-            versions.len()
-        );
-    };
-    let symbols = tool::run(Command::new("objdump").arg("-T").arg(user))?;
-    let of_version = |line: &&str| line.contains("*UND*") && line.contains(version);
-    let functions =
-        symbols.lines().filter(of_version).filter_map(|line| line.split(' ').next_back());
-    let mut code = "extern int *__errno_location(void);\n".to_string();
-    for function in functions {
-        code += &format!("int {function}(void) {{ *__errno_location() = 95; return -1; }}\n");
+/// Makes a library that has what its `users` take from the library `name`, each under its version,
+/// and says at every call that this is not supported.
+fn stand_in(name: &str, users: &[PathBuf], to: &Path) -> Result<()> {
+    let mut functions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for user in users {
+        let versions = versions(name, user)?;
+        let symbols = tool::run(Command::new("objdump").arg("-T").arg(user))?;
+        for line in symbols.lines().filter(|line| line.contains("*UND*")) {
+            let mut words = line.split_whitespace().rev();
+            let (function, version) = (words.next(), words.next());
+            let version = version.unwrap_or_default().trim_matches(['(', ')']);
+            if versions.contains(version) {
+                let all = functions.entry(version.to_string()).or_default();
+                all.extend(function.map(str::to_string));
+            }
+        }
     }
-    let (source, script) = (to.with_extension("c"), to.with_extension("map"));
+    let mut code = "extern int *__errno_location(void);\n".to_string();
+    let mut script = String::new();
+    for (version, functions) in &functions {
+        script += &format!("{version} {{ global: ");
+        for function in functions {
+            code += &format!("int {function}(void) {{ *__errno_location() = 95; return -1; }}\n");
+            script += &format!("{function}; ");
+        }
+        script += "};\n";
+    }
+    let (source, map) = (to.with_extension("c"), to.with_extension("map"));
     cache::write(&source, code)?;
-    cache::write(&script, format!("{version} {{ global: *; }};\n"))?;
+    cache::write(&map, script)?;
     let mut gcc = Command::new("gcc");
-    gcc.args(["-m32", "-Os", "-shared", "-fPIC", "-nostdlib", "-s", "-o"]).arg(to).arg(&source);
-    gcc.arg(format!("-Wl,-soname,{name},--version-script={},--build-id=none", script.display()));
+    gcc.args(["-m32", "-Os", "-shared", "-fPIC", "-nostdlib", "-s", "-w", "-o"])
+        .arg(to)
+        .arg(&source);
+    gcc.arg(format!("-Wl,-soname,{name},--version-script={},--build-id=none", map.display()));
     tool::run(&mut gcc)?;
-    for file in [source, script] {
+    for file in [source, map] {
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Under which versions an object takes symbols from the library `name`.
+fn versions(name: &str, object: &Path) -> Result<BTreeSet<String>> {
+    let headers = tool::run(Command::new("objdump").arg("-p").arg(object))?;
+    let heading = format!("required from {name}:");
+    let lines = headers.lines().skip_while(|line| line.trim() != heading).skip(1);
+    let lines = lines.map_while(|line| line.strip_prefix("    0x"));
+    Ok(lines.filter_map(|line| line.split(' ').next_back()).map(str::to_string).collect())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
