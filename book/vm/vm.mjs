@@ -57,7 +57,7 @@ class LinuxTerminal extends HTMLElement {
         });
         await this.started();
         this.open(Terminal);
-        this.type(1, ` date -s @${Math.floor(Date.now() / 1000)}; echo ${crypto.randomUUID()} > /dev/urandom; clear\n`);
+        this.type(1, ` date -s @${Math.floor(Date.now() / 1000)}; echo ${crypto.randomUUID()} > /dev/urandom; printf "\\033c"\n`);
         // The shell draws its prompt again.
         this.type(0, "\x0c");
         this.say("");
