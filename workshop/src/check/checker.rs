@@ -37,7 +37,7 @@ impl Part {
     pub(super) fn play(self, target: &Target) -> Result<ExitCode> {
         match self {
             Self::Checker => run(target)?,
-            Self::Supervisor => supervise(target, |line| output::print(line))?,
+            Self::Supervisor => supervise(target, output::print)?,
         }
         Ok(ExitCode::SUCCESS)
     }
