@@ -18,6 +18,19 @@ use crate::project;
 /// Its name in the workshop's folder.
 pub const NAME: &str = "rootfs";
 
+/// The one in the workshop's folder.
+///
+/// # Errors
+/// If there is none.
+pub fn folder(project: &Path) -> Result<PathBuf> {
+    let folder = project.join(NAME);
+    if !folder.join("bin").is_dir() {
+        let shown = folder.display();
+        bail!("cannot find a root filesystem in {shown}. Make it: cargo workshop rootfs");
+    }
+    Ok(folder)
+}
+
 /// Makes the root filesystem for the containers, in rootfs/
 #[derive(clap::Args)]
 pub struct Args {

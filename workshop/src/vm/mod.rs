@@ -17,7 +17,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use nix::sys::signal::{Signal, raise};
 
-use crate::{output, project};
+use crate::{output, project, terminal};
 use link::{Hierarchy, Job};
 use qemu::Plan;
 use session::Event;
@@ -32,7 +32,6 @@ mod link;
 mod modules;
 mod qemu;
 mod session;
-mod terminal;
 
 /// A machine that has not come up by then never will.
 const BOOT: Duration = Duration::from_secs(60);

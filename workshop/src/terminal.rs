@@ -1,4 +1,4 @@
-//! The terminal that this program runs on. While it is raw, every key goes to the machine.
+//! The terminal that this program runs on.
 
 use std::io;
 use std::process::{Command, Stdio};
@@ -7,14 +7,27 @@ use anyhow::{Context, Result};
 use nix::sys::termios::{self, SetArg, Termios};
 
 /// The terminal as it was; it becomes so again when this value goes.
-pub(super) struct Raw(Termios);
+pub(crate) struct Raw(Termios);
 
 impl Raw {
-    /// Hands keys over as they are pressed, Ctrl-C too.
-    pub(super) fn enter() -> Result<Self> {
+    /// Hands keys over as they are pressed, Ctrl-C too, and leaves what is printed alone.
+    pub(crate) fn enter() -> Result<Self> {
+        Self::change(termios::cfmakeraw)
+    }
+
+    /// The same for the keys only: a line feed still begins a new line.
+    pub(crate) fn for_keys() -> Result<Self> {
+        Self::change(|modes| {
+            let output = modes.output_flags;
+            termios::cfmakeraw(modes);
+            modes.output_flags = output;
+        })
+    }
+
+    fn change(make: impl FnOnce(&mut Termios)) -> Result<Self> {
         let before = termios::tcgetattr(io::stdin()).context("cannot read the terminal's modes")?;
         let mut raw = before.clone();
-        termios::cfmakeraw(&mut raw);
+        make(&mut raw);
         termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw)
             .context("cannot set the terminal's modes")?;
         Ok(Self(before))
@@ -28,14 +41,14 @@ impl Drop for Raw {
 }
 
 /// Rows and columns. stty(1) asks for them: the system call is not to be had without `unsafe`.
-pub(super) fn size() -> (u16, u16) {
+pub(crate) fn size() -> (u16, u16) {
     let stty = Command::new("stty").arg("size").stdin(Stdio::inherit()).output();
     let text = stty.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     parse(&text.unwrap_or_default()).unwrap_or((24, 80))
 }
 
 /// Reads `24 80`.
-pub(super) fn parse(text: &str) -> Option<(u16, u16)> {
+pub(crate) fn parse(text: &str) -> Option<(u16, u16)> {
     let (rows, columns) = text.trim().split_once(' ')?;
     let size = (rows.parse().ok()?, columns.parse().ok()?);
     (size.0 > 0 && size.1 > 0).then_some(size)
