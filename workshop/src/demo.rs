@@ -4,7 +4,7 @@ mod presenter;
 
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -30,6 +30,9 @@ pub struct Options {
     /// Goes on by itself, without a key press between the commands
     #[arg(long)]
     auto: bool,
+    /// The root filesystem for the containers, of which they get a copy [default: rootfs/]
+    #[arg(long, value_name = "DIR")]
+    rootfs: Option<PathBuf>,
     /// The step has been built already, by the user who asked sudo for root
     #[arg(long, hide = true)]
     built: bool,
@@ -51,16 +54,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if !geteuid().is_root() {
         return Err(sudo::again(&["--built"]));
     }
-    let Err(error) = play(options.step, options.auto) else { return Ok(ExitCode::SUCCESS) };
+    let Err(error) = play(options) else { return Ok(ExitCode::SUCCESS) };
     let Stopped(status) = error.downcast()?;
     output::print("\n")?;
     Ok(ExitCode::from(status))
 }
 
-fn play(step: &Step, auto: bool) -> Result<()> {
-    let project = project::root()?;
-    let rootfs = rootfs::folder(&project)?;
-    let mut presenter = Presenter::new(auto)?;
+fn play(options: &Options) -> Result<()> {
+    let (project, step) = (project::root()?, options.step);
+    let rootfs = match &options.rootfs {
+        Some(folder) => folder.clone(),
+        None => rootfs::folder(&project)?,
+    };
+    let mut presenter = Presenter::new(options.auto)?;
     for name in &step.demo {
         let session = read(&project.join(&step.folder), name)?;
         let mut stage = Stage::new(&rootfs, None)?;

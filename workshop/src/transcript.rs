@@ -69,9 +69,6 @@ pub fn lines(session: &str, version: u8) -> impl Iterator<Item = &str> {
 
 /// Plays a session and hands the transcript to `compare`, which panics if it is not as recorded.
 /// In it `cargo run -p mine` starts the program `mine`, if there is one.
-///
-/// In CI that fails the test. On other machines the host's own programs may speak differently, so
-/// that it is only reported.
 pub fn test(name: &str, session: &str, mine: Option<&Path>, compare: impl FnOnce(&str)) {
     if !testing::root(name) {
         return;
@@ -80,7 +77,15 @@ pub fn test(name: &str, session: &str, mine: Option<&Path>, compare: impl FnOnce
         testing::rootfs().and_then(|rootfs| play(session, &rootfs, mine)).unwrap_or_else(|error| {
             panic::resume_unwind(Box::new(format!("cannot play the session {name}: {error:#}")))
         });
-    let compared = panic::catch_unwind(AssertUnwindSafe(|| compare(&transcript)));
+    holds(name, || compare(&transcript));
+}
+
+/// Compares with what was recorded; `compare` panics if it is not the same.
+///
+/// In CI that fails the test. On other machines the host's own programs may speak differently, so
+/// that it is only reported.
+pub fn holds(name: &str, compare: impl FnOnce()) {
+    let compared = panic::catch_unwind(AssertUnwindSafe(compare));
     if let Err(difference) = compared {
         if env::var_os("CI").is_some()
             || env::var("INSTA_UPDATE").is_ok_and(|update| update != "no")
