@@ -27,6 +27,7 @@ pub mod project;
 pub mod pty;
 pub mod rootfs;
 pub mod sabotage;
+pub mod schedule;
 mod signals;
 pub mod steps;
 pub mod sudo;
