@@ -88,21 +88,8 @@ fn questions(page: &Page) -> Vec<String> {
 
 /// The text in lines that fit between the column and the terminal's right edge.
 fn wrap(text: &str, width: usize) -> String {
-    let width = width.saturating_sub(COLUMN).max(20);
-    let (mut out, mut used) = (String::new(), 0);
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            out += &format!("\n{:COLUMN$}", "");
-            used = 0;
-        } else if used > 0 {
-            out.push(' ');
-            used += 1;
-        }
-        out += word;
-        used += length;
-    }
-    out
+    let lines = output::wrap(text, width.saturating_sub(COLUMN).max(20));
+    lines.join(&format!("\n{:COLUMN$}", ""))
 }
 
 #[cfg(test)]
@@ -115,15 +102,5 @@ mod tests {
         for wrong in ["9", "24:00", "9:60", "", ":", "-1:00"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn lines_end_before_the_edge() {
-        let indent = " ".repeat(COLUMN);
-        assert_eq!(
-            wrap("one two three four five", COLUMN + 20),
-            format!("one two three four\n{indent}five")
-        );
-        assert_eq!(wrap("", 80), "");
     }
 }

@@ -50,6 +50,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     if !options.built {
         project::build(&[&options.step.package])?;
+        if options.rootfs.is_none() {
+            rootfs::make_if_missing()?;
+        }
     }
     if !geteuid().is_root() {
         return Err(sudo::again(&["--built"]));
@@ -62,10 +65,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 fn play(options: &Options) -> Result<()> {
     let (project, step) = (project::root()?, options.step);
-    let rootfs = match &options.rootfs {
-        Some(folder) => folder.clone(),
-        None => rootfs::folder(&project)?,
-    };
+    let rootfs = options.rootfs.clone().unwrap_or_else(|| project.join(rootfs::NAME));
     let mut presenter = Presenter::new(options.auto)?;
     for name in &step.demo {
         let session = read(&project.join(&step.folder), name)?;

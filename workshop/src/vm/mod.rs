@@ -43,6 +43,10 @@ const STARTS: usize = 5;
 ///
 /// The steps, `check` and a root filesystem are in it. It keeps nothing.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  cargo workshop vm
+  cargo workshop vm -- step08 run hostname
+  cargo workshop vm --cgroup hybrid -- check all")]
 pub struct Options {
     /// Which cgroups it has: v2 alone, as laptops do, or hybrid, with the controllers on v1
     #[arg(long, value_enum, default_value = "v2")]
