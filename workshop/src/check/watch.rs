@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use colored::Colorize;
 
-use super::{Detail, Target, own};
+use super::{Detail, Target, build, own};
 use crate::progress::Progress;
 use crate::steps::Step;
 use crate::terminal::{self, Key, Raw};
@@ -74,7 +74,7 @@ fn check(step: &'static Step) -> Result<bool> {
     output::print(&"─".repeat(40).dimmed().to_string())?;
     output::print("\n")?;
     let target = Target { what: Some(number(step)), ..Target::default() };
-    match own(step, &target, Detail::Brief) {
+    match build(&target).and_then(|()| own(step, &target, Detail::Brief)) {
         Ok(tally) => Ok(tally.exit_code() == ExitCode::SUCCESS),
         Err(error) => {
             output::complain(&format!("{error:#}"));
