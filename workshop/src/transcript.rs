@@ -42,14 +42,17 @@ const PROMPT: &str = "\x1e";
 pub const END: char = '\x1f';
 
 /// Stands for cargo, which is not there in the cage: `cargo run -p step05 ...` starts the binary
-/// that has been built. Final keeps its images and state in the session's folder, and its container
-/// gets a prompt for sh, which has no settings to read one from.
+/// that has been built, `cargo mine ...` the learner's. Final keeps its images and state in the
+/// session's folder, and its container gets a prompt for sh, which has no settings to read one from.
 const CARGO: &str = r#"#!/bin/sh
+export PS1="$MARK# "
+if [ "$1" = mine ]; then
+    shift
+    exec "$MINE" "$@"
+fi
 shift 2
 package=$1
 shift
-export PS1="$MARK# "
-[ "$package" != mine ] || exec "$MINE" "$@"
 [ "$package" = final ] || exec "$BINARIES/$package" "$@"
 [ "$1" != -- ] || shift
 for last; do :; done
@@ -100,7 +103,7 @@ pub fn lines(session: &str, version: u8) -> impl Iterator<Item = &str> {
 }
 
 /// Plays a session and hands the transcript to `compare`, which panics if it is not as recorded.
-/// In it `cargo run -p mine` starts the program `mine`, if there is one.
+/// In it `cargo mine` starts the program `mine`, if there is one.
 ///
 /// In CI that fails the test. On other machines the host's own programs may speak differently, so
 /// that it is only reported.
