@@ -10,11 +10,9 @@ use nix::unistd::geteuid;
 
 use crate::checks::{self, Bench};
 use crate::container::Subject;
-use make_rootfs::{Progress, make_from_host};
-
-use crate::rootfs;
+use crate::progress::Progress;
 use crate::steps::{self, Step};
-use crate::{machine, output, project, sudo};
+use crate::{machine, mine, output, project, rootfs, sudo};
 
 /// Looks at the machine, makes the root filesystem, proves every step once, and shows the ladder.
 pub fn home() -> Result<ExitCode> {
@@ -32,7 +30,7 @@ pub fn home() -> Result<ExitCode> {
             lack.what
         ))?;
     }
-    make_rootfs()?;
+    rootfs::make_if_missing()?;
     let mut good = true;
     if !marker()?.exists() {
         good = prove().unwrap_or_else(|error| {
@@ -42,26 +40,6 @@ pub fn home() -> Result<ExitCode> {
     }
     output::print(&ladder()?)?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn make_rootfs() -> Result<()> {
-    let folder = project::root()?.join(rootfs::NAME);
-    if folder.join("bin").exists() {
-        return Ok(());
-    }
-    let report = make_from_host(&folder, &Progress::on_terminal())?;
-    let made = format!("Made rootfs/ from {} of this machine's programs\n", report.programs);
-    output::print(&made)?;
-    for missing in &report.missing {
-        let (program, step) = (missing.program, missing.step);
-        let line =
-            format!("  {} it has no {program}, which step {step:02} uses", "!".yellow().bold());
-        output::print(&format!(
-            "{line}: install {} and make it again: cargo workshop rootfs --force\n",
-            missing.package
-        ))?;
-    }
-    Ok(())
 }
 
 /// Builds the steps and runs each once; as a normal user sudo is asked for the running.
@@ -107,19 +85,47 @@ pub fn proofs() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The steps, and what to type.
+/// The steps, how far the attendee is on them, and what to type.
 fn ladder() -> Result<String> {
+    let progress = Progress::read(&project::root()?)?;
+    let current = progress.current();
     let mut text = format!("\n{}\n", "The ladder".bold());
     for step in steps::all()? {
         let (number, title) = (step.number, &step.title);
-        text += &format!("  {number:02} {title:<8} {}\n", plain(&step.adds));
+        let (mark, state) = match (progress.is_done(step), current == Some(step)) {
+            (true, _) => ("✓".green().bold(), " (done)"),
+            (false, true) => ("→".yellow().bold(), " (you are here)"),
+            _ => (" ".normal(), ""),
+        };
+        text += &format!("{mark} {number:02} {title:<8} {}{state}\n", plain(&step.adds));
     }
-    let first = Step::find("01")?;
-    let (package, words) = (&first.package, &first.r#try);
-    let command = format!("cargo run -p {package} {words}").bold();
-    text += &format!("\nNow type     {command}\n");
-    text += &format!("what changes {}\n", "cargo workshop diff 01 02".bold());
-    text += &format!("is it true?  {}\n", "cargo workshop check step02".bold());
+    let commands = match current {
+        None => {
+            let (first, second) = (Step::find("01")?, Step::find("02")?);
+            vec![
+                ("Try one", format!("cargo run -p {} {}", first.package, first.r#try)),
+                (
+                    "what it adds",
+                    format!("cargo workshop diff {:02} {:02}", first.number, second.number),
+                ),
+                ("Write your own", "cargo workshop start 01".into()),
+            ]
+        }
+        Some(step) if !progress.is_done(step) => vec![
+            ("Edit", format!("{}/src/main.rs", mine::NAME)),
+            ("is it true?", "cargo workshop check --watch".into()),
+            ("stuck?", "cargo workshop hint".into()),
+        ],
+        Some(step) if steps::all()?.iter().any(|it| it.number > step.number) => vec![
+            ("The next step", "cargo workshop start".into()),
+            ("riddles first", format!("cargo workshop break {:02}", step.number)),
+        ],
+        Some(_) => vec![("All done. Next", "cargo run -p book -- --open".into())],
+    };
+    text.push('\n');
+    for (label, command) in commands {
+        text += &format!("{label:<15} {}\n", command.bold());
+    }
     Ok(text)
 }
 

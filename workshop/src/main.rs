@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use workshop::steps::{self, Step};
 use workshop::{
     bench, check, class, clean, demo, diff, doctor, hint, home, ladder, mine, output, project,
@@ -15,7 +15,8 @@ use workshop::{
 /// Helps you through the workshop "Containers from scratch, in Rust"
 #[derive(Parser)]
 #[command(name = "cargo workshop", bin_name = "cargo workshop", version)]
-#[command(after_help = "Without a command it tells where you are and what to type next.")]
+#[command(after_help = "Without a command it tells where you are and what to type next.
+Each command has its own --help, with examples.")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -89,8 +90,33 @@ fn step(name: &str) -> Result<&'static Step> {
     Step::find(name)
 }
 
+/// The commands by who needs them. Attendees get no more than they can take in at a glance.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Commands", &["start", "check", "hint", "diff", "break", "catch-up", "restore", "doctor"]),
+    ("Teaching", &["demo", "class"]),
+    ("Upkeep", &["rootfs", "vm", "clean", "bench"]),
+];
+
+/// The command line, with its commands in groups.
+fn command_line() -> clap::Command {
+    let command = Cli::command();
+    let mut groups = String::new();
+    for (heading, names) in GROUPS {
+        groups += &format!("{heading}:\n");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(|it| it.get_about());
+            groups += &format!("  {name:<9} {}\n", about.cloned().unwrap_or_default());
+        }
+        groups.push('\n');
+    }
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
+    ))
+}
+
 pub(crate) fn main() -> ExitCode {
-    match dispatch(Cli::parse()) {
+    let cli = Cli::from_arg_matches(&command_line().get_matches());
+    match dispatch(cli.unwrap_or_else(|error| error.exit())) {
         Ok(code) => code,
         Err(error) => {
             output::complain(&format!("{error:#}"));
@@ -141,4 +167,23 @@ fn differences(args: &Diff) -> Result<ExitCode> {
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let command = Cli::command();
+        let mut all: Vec<&str> = command
+            .get_subcommands()
+            .filter(|it| !it.is_hide_set())
+            .map(|it| it.get_name())
+            .collect();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        all.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(all, grouped);
+    }
 }

@@ -1,6 +1,7 @@
 //! Where the workshop lies on this machine.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,6 +42,20 @@ pub fn build(packages: &[&str]) -> Result<()> {
     cargo(&words, &packages.join(", "))
 }
 
+/// Builds a crate outside of the workspace into the workspace's own folder, and returns its program.
+pub fn build_apart(manifest: &Path, program: &str) -> Result<PathBuf> {
+    let folder = binaries()?;
+    let target = folder.parent().context("compiled programs lie in a folder")?;
+    let mut words = vec!["build", "--bin", program];
+    if folder.ends_with("release") {
+        words.push("--release");
+    }
+    let words = words.into_iter().map(OsString::from);
+    let places = ["--manifest-path".into(), manifest.into(), "--target-dir".into(), target.into()];
+    cargo(&words.chain(places).collect::<Vec<_>>(), program)?;
+    Ok(folder.join(program))
+}
+
 /// Builds `final` as it is meant to be used.
 pub fn build_final() -> Result<()> {
     cargo(&["build-final"], "final. It needs a static C library (Fedora: glibc-static)")
@@ -51,7 +66,7 @@ pub fn released_final() -> Result<PathBuf> {
     Ok(binaries()?.with_file_name("release").join("final"))
 }
 
-fn cargo(words: &[&str], what: &str) -> Result<()> {
+fn cargo<S: AsRef<OsStr>>(words: &[S], what: &str) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(words).current_dir(root()?);

@@ -9,7 +9,7 @@ use std::{env, fs};
 use anyhow::{Result, bail};
 use clap::error::ErrorKind;
 use colored::Colorize;
-use make_rootfs::{Interrupted, Progress, Source, absolute, has_shell, make, miss};
+use make_rootfs::{Interrupted, Progress, Source, absolute, has_shell, make, make_from_host, miss};
 use nix::sys::signal::raise;
 
 use crate::output::print;
@@ -20,6 +20,10 @@ pub const NAME: &str = "rootfs";
 
 /// Makes the root filesystem for the containers, in rootfs/
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo workshop rootfs
+  cargo workshop rootfs --force --from busybox
+  docker export CONTAINER | cargo workshop rootfs --force --from tar -")]
 pub struct Args {
     /// What it is made from: `host` (this machine's programs and their libraries), `busybox`, or
     /// `tar FILE` (what `docker export` writes, gzip too; `-` is stdin)
@@ -69,6 +73,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let count = report.programs;
     print(&format!("Made {}: {count} programs, {megabytes:.1} MB\n", shown(&target)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the usual one, unless there is one.
+pub fn make_if_missing() -> Result<()> {
+    let folder = project::root()?.join(NAME);
+    if folder.join("bin").exists() {
+        return Ok(());
+    }
+    let report = make_from_host(&folder, &Progress::on_terminal())?;
+    let made = format!("Made rootfs/ from {} of this machine's programs\n", report.programs);
+    print(&made)?;
+    for missing in &report.missing {
+        let (program, step) = (missing.program, missing.step);
+        let line =
+            format!("  {} it has no {program}, which step {step:02} uses", "!".yellow().bold());
+        print(&format!(
+            "{line}: install {} and make it again: cargo workshop rootfs --force\n",
+            missing.package
+        ))?;
+    }
+    Ok(())
 }
 
 /// What the words after `--from` mean.

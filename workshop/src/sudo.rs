@@ -32,15 +32,23 @@ pub fn run(arguments: &[&str]) -> Result<bool> {
 }
 
 fn sudo(arguments: &[OsString]) -> Result<Command> {
-    let mut sudo = Command::new("sudo");
+    let line = words()?;
+    let mut sudo = Command::new(&line[0]);
+    sudo.args(&line[1..]).args(arguments);
+    Ok(sudo)
+}
+
+/// What comes before the arguments of this program when it is started as root.
+pub fn words() -> Result<Vec<OsString>> {
+    let mut words: Vec<OsString> = vec!["sudo".into()];
     // sudo drops the environment.
     for name in ["NO_COLOR", "TMPDIR", "CI"] {
         if env::var_os(name).is_some() {
-            sudo.arg(format!("--preserve-env={name}"));
+            words.push(format!("--preserve-env={name}").into());
         }
     }
-    sudo.arg("--").arg(program()?).args(arguments);
-    Ok(sudo)
+    words.extend(["--".into(), program()?.into_os_string()]);
+    Ok(words)
 }
 
 fn program() -> Result<PathBuf> {

@@ -25,7 +25,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cage::Cage;
 use crate::container::{Ended, Held, Running, Subject};
@@ -80,8 +81,25 @@ impl Serialize for Stage {
     }
 }
 
+impl<'de> Deserialize<'de> for Stage {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Name<'a> {
+            Step(u8),
+            #[serde(borrow)]
+            Other(std::borrow::Cow<'a, str>),
+        }
+        match Name::deserialize(from)? {
+            Name::Step(number) => Ok(Self::Step(number)),
+            Name::Other(name) if name == "final" => Ok(Self::Final),
+            Name::Other(name) => Err(D::Error::custom(format!("there is no stage {name}"))),
+        }
+    }
+}
+
 /// What a check is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// What its stage adds: the one before does not have it
@@ -91,7 +109,7 @@ pub enum Kind {
 }
 
 /// What a check found out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Verdict {
     /// Does it hold?
     pub holds: bool,

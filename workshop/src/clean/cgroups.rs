@@ -37,6 +37,15 @@ pub(super) fn find(_project: &Path) -> Result<Vec<Leftover>> {
     Ok(leftovers.collect())
 }
 
+/// Those of one checker.
+pub(super) fn of_checker(pid: i32) -> Result<Vec<Leftover>> {
+    let is_its = |leftover: &Leftover| {
+        let name = leftover.what.rsplit('/').next();
+        name.is_some_and(|name| checker(name) == Some(pid))
+    };
+    Ok(find(Path::new(""))?.into_iter().filter(is_its).collect())
+}
+
 /// The cgroups in a cgroup.
 fn children(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

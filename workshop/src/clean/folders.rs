@@ -23,10 +23,17 @@ pub(super) fn find(project: &Path) -> Result<Vec<Leftover>> {
         let private = file.mode() & 0o077 == 0 && [0, geteuid().as_raw()].contains(&file.uid());
         checker(name).filter(|_| private)
     });
-    let leftovers = half_made.into_iter().chain(temporary).map(|folder| {
-        Leftover::new(format!("folder {}", folder.display()), move || remove(&folder))
-    });
-    Ok(leftovers.collect())
+    Ok(half_made.into_iter().chain(temporary).map(leftover).collect())
+}
+
+/// The temporary ones of one checker.
+pub(super) fn of_checker(pid: i32) -> Vec<Leftover> {
+    let its = folders(&env::temp_dir(), |name, _| checker(name).filter(|it| *it == pid));
+    its.into_iter().map(leftover).collect()
+}
+
+fn leftover(folder: PathBuf) -> Leftover {
+    Leftover::new(format!("folder {}", folder.display()), move || remove(&folder))
 }
 
 /// The folders for which `pid` finds a pid, and nobody who runs under it.

@@ -12,7 +12,7 @@ mod processes;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use colored::Colorize;
 use nix::unistd::geteuid;
 
@@ -66,6 +66,15 @@ pub fn clean(project: &Path, dry_run: bool) -> Result<ExitCode> {
         output::print("nothing to clean\n")?;
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Removes, in silence, what a checker that has ended left behind.
+pub(crate) fn after(checker: i32) -> Result<()> {
+    for leftover in cgroups::of_checker(checker)?.into_iter().chain(folders::of_checker(checker)) {
+        let what = leftover.what;
+        (leftover.remove)().map_err(|error| anyhow!("cannot remove {what}: {error}"))?;
+    }
+    Ok(())
 }
 
 /// All that there is to remove.

@@ -1,13 +1,35 @@
-//! Dated copies of `mine/`, so that nothing of the attendee's is ever lost.
+//! Dated copies of `mine/` in `kept/`, so that nothing of the attendee's is ever lost.
+//!
+//! Before anything in `mine/` is replaced there is a whole copy of it. What is replaced is moved
+//! into that copy, not removed: an editor that saves in this very moment loses nothing either.
 
-use std::process::ExitCode;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::tree::{self, Entry, Tree};
+use super::{NAME, SOURCE};
+use crate::progress::Progress;
+use crate::steps::Step;
+use crate::{clock, output, project};
+
+/// Where the copies lie.
+const KEPT: &str = "kept";
+/// How the name of a copy begins that is not whole yet.
+const HALF: &str = ".half-";
 
 /// Brings back what was in mine/ before
+///
+/// What is there now is kept first, so that restore can be undone by restore.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  cargo workshop restore\n  cargo workshop restore --list")]
+#[command(after_help = "Examples:
+  cargo workshop restore
+  cargo workshop restore --list
+  cargo workshop restore 2026-11-25-141207-step04")]
 pub struct Options {
     /// The copy in kept/ to bring back [default: the latest that differs from mine/]
     name: Option<String>,
@@ -18,6 +40,183 @@ pub struct Options {
 
 /// Does what the command line asks for.
 pub fn restore(options: &Options) -> Result<ExitCode> {
-    let _ = options;
-    bail!("not there yet")
+    let project = project::root()?;
+    if options.list {
+        return list(&project);
+    }
+    let keeper = Keeper::new(&project)?;
+    let name = match &options.name {
+        Some(name) => name.trim_end_matches('/').trim_start_matches("kept/").to_string(),
+        None => keeper.latest_other()?,
+    };
+    let copy = keeper.copy(&name)?;
+    let mut progress = Progress::read(&project)?;
+    let before = keeper.replace(copy, progress.current())?;
+    output::print(&format!("mine/ is again what it was in {KEPT}/{name}\n"))?;
+    if let Some(before) = before {
+        output::print(&format!("What was there until now: {KEPT}/{before}\n"))?;
+    }
+    // The copy's name ends in the step that it was at.
+    let step = name.rsplit('-').find_map(|word| Step::find(word).ok().filter(|_| word.len() > 4));
+    if let Some(step) = step.filter(|step| progress.current() != Some(step)) {
+        progress.go_to(step)?;
+        output::print(&format!("You are at step {:02}, {}\n", step.number, step.title))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(project: &Path) -> Result<ExitCode> {
+    let names = names(&project.join(KEPT));
+    if names.is_empty() {
+        output::print("There are no copies yet: nothing of yours has been replaced\n")?;
+    }
+    for name in names {
+        let source = fs::read_to_string(project.join(KEPT).join(&name).join(SOURCE));
+        let lines = source.map_or(0, |source| source.lines().count());
+        output::print(&format!("{name}  {lines} lines\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The names of the whole copies, the oldest first.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// Who may change `mine/`: one at a time.
+pub(super) struct Keeper {
+    mine: PathBuf,
+    kept: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Keeper {
+    pub(super) fn new(project: &Path) -> Result<Self> {
+        let kept = project.join(KEPT);
+        let opened = fs::create_dir_all(&kept).and_then(|()| File::create(kept.join(".lock")));
+        let file = opened.map_err(|error| failed("write to", &kept, &error))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+            anyhow!(
+                "cannot change mine/ now: {error}. Is another cargo workshop start at work? Try again"
+            )
+        })?;
+        let keeper = Self { mine: project.join(NAME), kept, _lock: lock };
+        keeper.remove_half_copies()?;
+        Ok(keeper)
+    }
+
+    /// Whoever left them was killed before anything in mine/ was replaced.
+    fn remove_half_copies(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.kept).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(HALF) {
+                let path = entry.path();
+                fs::remove_dir_all(&path).map_err(|error| failed("remove", &path, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, folder: &Path) -> Result<Tree> {
+        tree::read(folder).map_err(|error| failed("read", folder, &error))
+    }
+
+    fn copy(&self, name: &str) -> Result<Tree> {
+        let known = names(&self.kept).iter().any(|known| known == name);
+        if !known {
+            bail!("there is no copy {KEPT}/{name}. These are there: cargo workshop restore --list");
+        }
+        self.read(&self.kept.join(name))
+    }
+
+    fn latest_other(&self) -> Result<String> {
+        let now = self.read(&self.mine)?;
+        for name in names(&self.kept).into_iter().rev() {
+            if self.copy(&name)? != now {
+                return Ok(name);
+            }
+        }
+        bail!("there is nothing to bring back: no copy in {KEPT}/ differs from mine/")
+    }
+
+    /// Keeps a copy of what is in mine/, unless the latest copy is the same, and returns its name.
+    fn keep(&self, at: Option<&Step>) -> Result<Option<String>> {
+        let now = self.read(&self.mine)?;
+        if now.is_empty() {
+            return Ok(None);
+        }
+        if let Some(latest) = names(&self.kept).pop()
+            && self.copy(&latest)? == now
+        {
+            return Ok(Some(latest));
+        }
+        let half = self.kept.join(format!("{HALF}{}", process::id()));
+        for (name, entry) in &now {
+            tree::write(&half, name, entry)
+                .map_err(|error| failed("keep a copy in", &half, &error))?;
+        }
+        let name = self.new_name(at)?;
+        fs::rename(&half, self.kept.join(&name))
+            .map_err(|error| failed("keep a copy in", &self.kept, &error))?;
+        Ok(Some(name))
+    }
+
+    /// `2026-11-25-141207-step04`; of two in one second the later one sorts behind.
+    fn new_name(&self, at: Option<&Step>) -> Result<String> {
+        let (now, step) = (clock::now()?, at.map_or("begin", |step| &step.package));
+        let names = names(&self.kept);
+        let same_second = names.iter().filter(|name| name.starts_with(&now)).count();
+        let count = if same_second == 0 { String::new() } else { format!(".{same_second}") };
+        Ok(format!("{now}{count}-{step}"))
+    }
+
+    /// Puts new files into mine/. What cargo would read there besides them goes; notes and the like
+    /// stay. Returns the name of the copy of all that was there before.
+    pub(super) fn replace(&self, new: Tree, at: Option<&Step>) -> Result<Option<String>> {
+        let copy = self.keep(at)?;
+        for name in self.read(&self.mine)?.keys() {
+            let stays = !is_cargos(name) && !new.contains_key(name);
+            if let Some(copy) = copy.as_ref().filter(|_| !stays) {
+                self.set_aside(name, &self.kept.join(copy))?;
+            }
+        }
+        for (name, entry) in &new {
+            tree::write(&self.mine, name, entry)
+                .map_err(|error| failed("write to", &self.mine, &error))?;
+        }
+        Ok(copy)
+    }
+
+    /// Moves a file into the copy, where it is already, unless somebody has just saved it anew.
+    fn set_aside(&self, name: &Path, copy: &Path) -> Result<()> {
+        let from = self.mine.join(name);
+        let moved = fs::rename(&from, copy.join(name));
+        // On another filesystem the copy has to do.
+        let gone = moved.or_else(|_| fs::remove_file(&from));
+        gone.map_err(|error| failed("replace", &from, &error))
+    }
+}
+
+/// Whether cargo takes it as a part of the crate.
+fn is_cargos(name: &Path) -> bool {
+    let first = name.components().next().map(|it| it.as_os_str().to_string_lossy().into_owned());
+    let folders = ["src", "tests", "benches", "examples", ".cargo"];
+    let files = ["Cargo.toml", "Cargo.lock", "build.rs", "rust-toolchain", "rust-toolchain.toml"];
+    first.is_some_and(|first| folders.contains(&first.as_str()) || files.contains(&first.as_str()))
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> anyhow::Error {
+    let (path, reason) = (path.display(), output::reason(error));
+    anyhow!("cannot {what} {path}: {reason}. Nothing of yours is lost; mend that and try again")
+}
+
+/// A text file of a tree.
+pub(super) fn text(text: &str) -> Entry {
+    Entry::File(text.as_bytes().to_vec(), 0o644)
 }

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use nix::sys::signal::{Signal, raise};
 
-use crate::{output, project};
+use crate::{output, project, terminal};
 use link::{Hierarchy, Job};
 use qemu::Plan;
 use session::Event;
@@ -32,7 +32,6 @@ mod link;
 mod modules;
 mod qemu;
 mod session;
-mod terminal;
 
 /// A machine that has not come up by then never will.
 const BOOT: Duration = Duration::from_secs(60);
@@ -44,6 +43,10 @@ const STARTS: usize = 5;
 ///
 /// The steps, `check` and a root filesystem are in it. It keeps nothing.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  cargo workshop vm
+  cargo workshop vm -- step08 run hostname
+  cargo workshop vm --cgroup hybrid -- check all")]
 pub struct Options {
     /// Which cgroups it has: v2 alone, as laptops do, or hybrid, with the controllers on v1
     #[arg(long, value_enum, default_value = "v2")]

@@ -1,0 +1,190 @@
+//! The checker: the part of `check` that runs as root, in a process of its own.
+//!
+//! It prints a line of JSON for each verdict. A supervisor, which is root too, waits for it and
+//! removes what it leaves if it is interrupted. A normal user starts the supervisor through sudo.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use make_rootfs::Interrupted;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::geteuid;
+
+use super::{Report, Target, bench, by_hand, candidates};
+use crate::checks::{self, mistakes};
+use crate::{clean, output, sudo};
+
+/// What this program is started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Runs the checks
+    Checker,
+    /// Sees to it that nothing of them is left
+    Supervisor,
+}
+
+impl Part {
+    /// Plays it, as root; verdicts go to stdout.
+    pub(super) fn play(self, target: &Target) -> Result<ExitCode> {
+        match self {
+            Self::Checker => run(target)?,
+            Self::Supervisor => supervise(target, |line| output::print(line))?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Has the checks run, as root, and hands on each verdict.
+pub fn perform(target: &Target, mut each: impl FnMut(Report) -> Result<()>) -> Result<()> {
+    let each = |line: &str| {
+        each(serde_json::from_str(line).context("cannot understand what the checker says")?)
+    };
+    if geteuid().is_root() {
+        return supervise(target, each);
+    }
+    let mut line: Vec<OsString> = sudo::words()?;
+    line.extend(words(target, Part::Supervisor));
+    let mut supervisor = start(&line)?;
+    let held = hold_signals_back()?;
+    let lines = read(&mut supervisor, None, each);
+    let status = supervisor.wait().context("cannot wait for sudo")?;
+    let _ = held.thread_set_mask();
+    lines?;
+    finished(status)
+}
+
+/// The command line of a part.
+fn words(target: &Target, part: Part) -> Vec<OsString> {
+    let part = if part == Part::Checker { "checker" } else { "supervisor" };
+    let mut words: Vec<OsString> = ["check", "--part", part].map(OsString::from).into();
+    let mut add = |option: &str, value: Option<OsString>| {
+        words.extend(value.into_iter().flat_map(|value| [option.into(), value]));
+    };
+    add("--bin", target.bin.clone().map(OsString::from));
+    add("--step", target.step.map(|step| step.package.clone().into()));
+    add("--rootfs", target.rootfs.clone().map(OsString::from));
+    words.extend(target.what.iter().map(OsString::from));
+    if !target.words.is_empty() {
+        words.push("--".into());
+        words.extend(target.words.iter().cloned());
+    }
+    words
+}
+
+fn start(line: &[OsString]) -> Result<Child> {
+    let mut command = Command::new(&line[0]);
+    command.args(&line[1..]).stdout(Stdio::piped());
+    command.spawn().with_context(|| format!("cannot start {}", line[0].display()))
+}
+
+/// Starts the checker, hands on what it says, and cleans up after it if a signal arrives.
+fn supervise(target: &Target, each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let mut line = vec![env::current_exe().context("cannot tell this program's own path")?.into()];
+    line.extend(words(target, Part::Checker));
+    let mut checker = start(&line)?;
+    let held = hold_signals_back()?;
+    let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+    let signals = SignalFd::with_flags(&stopping(), flags).context("cannot open a signalfd")?;
+    let said = read(&mut checker, Some(&signals), each);
+    if said.is_err() {
+        let _ = checker.kill();
+    }
+    let status = checker.wait().context("cannot wait for the checks")?;
+    if !status.success() {
+        clean::after(checker.id().cast_signed())?;
+    }
+    let _ = held.thread_set_mask();
+    if let Some(Interrupted(signal)) = said.as_ref().err().and_then(|error| error.downcast_ref()) {
+        let _ = raise(*signal);
+    }
+    said?;
+    finished(status)
+}
+
+fn finished(status: std::process::ExitStatus) -> Result<()> {
+    use std::os::unix::process::ExitStatusExt;
+    // Whoever is interrupted ends by the same signal, as its parent expects.
+    let signal = status.signal().or(status.code().and_then(|code| code.checked_sub(128)));
+    if let Some(Ok(signal)) = signal.map(Signal::try_from) {
+        let _ = raise(signal);
+    }
+    if !status.success() {
+        bail!("cannot finish the checks: the reason stands above, if there is one ({status})");
+    }
+    Ok(())
+}
+
+/// Hands on the lines that a process prints, to its end or to a signal.
+fn read(
+    process: &mut Child,
+    signals: Option<&SignalFd>,
+    mut each: impl FnMut(&str) -> Result<()>,
+) -> Result<()> {
+    let mut stdout = BufReader::new(process.stdout.take().context("no stdout")?);
+    let mut line = String::new();
+    loop {
+        if let Some(signals) = signals.filter(|_| stdout.buffer().is_empty()) {
+            wait_for_either(stdout.get_ref(), signals)?;
+        }
+        line.clear();
+        if stdout.read_line(&mut line).context("cannot read what the checks say")? == 0 {
+            return Ok(());
+        }
+        each(&line)?;
+    }
+}
+
+fn wait_for_either(pipe: &impl AsFd, signals: &SignalFd) -> Result<()> {
+    let mut watched = [pipe.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    loop {
+        match poll(&mut watched, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            polled => polled.context("cannot wait for the checks")?,
+        };
+        if let Ok(Some(signal)) = signals.read_signal() {
+            let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
+            bail!(Interrupted(Signal::try_from(number).unwrap_or(Signal::SIGTERM)));
+        }
+        return Ok(());
+    }
+}
+
+fn stopping() -> SigSet {
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect()
+}
+
+/// What the checks made has to be removed before this process may end. Only from now on, since a
+/// child inherits the mask.
+fn hold_signals_back() -> Result<SigSet> {
+    stopping().thread_swap_mask(SigmaskHow::SIG_BLOCK).context("cannot hold signals back")
+}
+
+/// Runs the checks and prints the verdicts.
+fn run(target: &Target) -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the supervisor")?;
+    for candidate in candidates(target)? {
+        let bench = bench(&candidate, target)?;
+        for check in checks::valid_at(candidate.stage) {
+            let verdict = check.run(&bench, &candidate.subject)?;
+            let mistake = if verdict.holds {
+                None
+            } else {
+                mistakes::behind(check.name, candidate.stage, &bench, &candidate.subject)?
+            };
+            let by_hand = by_hand(check, &candidate);
+            let report = Report::new(candidate.stage, check, verdict, mistake, by_hand);
+            let line = serde_json::to_string(&report).context("cannot write JSON")?;
+            output::print(&format!("{line}\n"))?;
+        }
+    }
+    Ok(())
+}

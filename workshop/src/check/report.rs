@@ -1,0 +1,251 @@
+//! What the checks found, for people.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use colored::Colorize;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use super::{Candidate, SKIPPED};
+use crate::checks::mistakes::Mistake;
+use crate::checks::{self, Check, Kind, Stage, Verdict};
+use crate::steps::{self, Step};
+use crate::{output, terminal};
+
+/// One check's verdict on one binary.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// What the binary was checked as.
+    #[serde(rename = "step")]
+    pub stage: Stage,
+    /// The check's name.
+    pub check: String,
+    /// What must hold, as a sentence.
+    pub title: String,
+    /// The stage that brings the check.
+    pub since: Stage,
+    /// New at its stage, or a duty.
+    pub kind: Kind,
+    /// What was found.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Why it was not run: what this machine lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// The mistake behind it, if it is a known one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mistake: Option<Known>,
+    /// What a person types to see it.
+    pub by_hand: String,
+}
+
+/// A known mistake.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Known {
+    /// Its name.
+    pub name: String,
+    /// What was done, why that is wrong, and what to do instead.
+    pub says: String,
+}
+
+impl Report {
+    pub(super) fn new(
+        stage: Stage,
+        check: &Check,
+        verdict: Verdict,
+        mistake: Option<&Mistake>,
+        by_hand: String,
+    ) -> Self {
+        Self {
+            stage,
+            check: check.name.into(),
+            title: check.title.into(),
+            since: check.since,
+            kind: check.kind,
+            verdict,
+            skipped: None,
+            mistake: mistake.map(|it| Known { name: it.name.into(), says: it.says.into() }),
+            by_hand,
+        }
+    }
+
+    fn is_red(&self) -> bool {
+        !self.verdict.holds && self.skipped.is_none()
+    }
+}
+
+/// All verdicts so far.
+pub(super) struct Tally {
+    reports: Vec<Report>,
+    /// How wide what is told of them may be.
+    width: usize,
+}
+
+impl Tally {
+    pub(super) fn of(reports: Vec<Report>) -> Self {
+        Self { reports, width: terminal::text_width() }
+    }
+
+    pub(super) fn add(&mut self, report: Report) {
+        self.reports.push(report);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.reports.len()
+    }
+
+    /// The names of the checks that do not hold.
+    pub(super) fn red(&self) -> impl Iterator<Item = &str> {
+        self.reports.iter().filter(|it| it.is_red()).map(|it| it.check.as_str())
+    }
+
+    pub(super) fn skipped(&self) -> usize {
+        self.reports.iter().filter(|report| report.skipped.is_some()).count()
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match (self.red().count(), self.skipped()) {
+            (0, 0) => ExitCode::SUCCESS,
+            (0, _) => ExitCode::from(SKIPPED),
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// A tick and the title; under a cross, why.
+    pub(super) fn describe(&self, report: &Report) -> String {
+        let new = report.kind == Kind::New && report.since == report.stage;
+        let title = format!("{}{}", report.title, if new { " (new)" } else { "" });
+        // In a column as wide as the widest.
+        let since =
+            format!("{:<width$}", report.since.to_string(), width = report.stage.to_string().len());
+        let verdict = &report.verdict;
+        if let Some(lack) = &report.skipped {
+            return format!(
+                "  {} {since} {title}: skipped, for want of {lack}\n",
+                "-".yellow().bold()
+            );
+        }
+        if verdict.holds {
+            return format!("  {} {since} {title}\n", "✓".green().bold());
+        }
+        let line = |label: &str, text: &str| self.labelled(label, text);
+        [
+            format!("  {} {since} {title}\n", "✗".red().bold()),
+            line("expected", &verdict.expected),
+            line("the kernel says", &verdict.found),
+            line("that means", &self.explain(report)),
+            line("see it by hand", &report.by_hand),
+        ]
+        .concat()
+    }
+
+    /// A text beside its label, or below it where there is little room.
+    fn labelled(&self, label: &str, text: &str) -> String {
+        const LABEL: usize = 16;
+        const MARGIN: usize = 9;
+        if text.is_empty() {
+            return String::new();
+        }
+        let (label, width) = (label.bold(), self.width);
+        if width < 60 {
+            let lines = output::wrap(text, width - 6).join("\n      ");
+            return format!("    {label}\n      {lines}\n");
+        }
+        let margin = " ".repeat(MARGIN);
+        let lines = output::wrap(text, width - MARGIN - LABEL);
+        format!("{margin}{label:<LABEL$}{}\n", lines.join(&format!("\n{margin}{:LABEL$}", "")))
+    }
+
+    /// The mistake, if it is known; told once, however many checks it turns red.
+    fn explain(&self, report: &Report) -> String {
+        let Some(mistake) = &report.mistake else {
+            return report.verdict.meaning.clone();
+        };
+        let told = |earlier: &&Report| {
+            earlier.stage == report.stage
+                && earlier.mistake.as_ref().is_some_and(|it| it.name == mistake.name)
+        };
+        match self.reports.iter().find(told) {
+            Some(earlier) => format!("The same as under \"{}\".", earlier.title),
+            None => mistake.says.clone(),
+        }
+    }
+
+    /// How many hold, in a line.
+    pub(super) fn summary(&self) -> String {
+        let all = self.reports.len();
+        let (red, skipped) = (self.red().count(), self.skipped());
+        let stages = self.reports.iter().filter(|it| it.stage == Stage::Final).count();
+        let mut text = String::new();
+        if stages > 0 {
+            let not_run = checks::of_steps_alone().count();
+            text += &format!("{not_run} checks are about how the steps do it, and not run\n");
+        }
+        let verdict = match (red, skipped) {
+            (0, 0) => format!("{all} checks, all hold").green(),
+            (0, _) => format!("{all} checks, {skipped} skipped, which is no pass").yellow(),
+            (_, 0) => format!("{all} checks, {red} do not hold").red(),
+            _ => format!("{all} checks, {red} do not hold, {skipped} skipped").red(),
+        };
+        text + &format!("{}\n", verdict.bold())
+    }
+}
+
+/// What an attendee types next.
+pub(super) fn what_next(step: &Step, tally: &Tally) -> Result<String> {
+    let command = |words: &str| format!("cargo workshop {words}").bold();
+    if tally.red().next().is_some() {
+        return Ok(format!("A hint: {}\n", command("hint")));
+    }
+    if tally.skipped() > 0 {
+        return Ok(format!("What is missing here: {}\n", command("doctor")));
+    }
+    let mut text = format!("One more thing to try: {}\n", step.exercise);
+    text += &format!("Riddles about it: {}\n", command(&format!("break {:02}", step.number)));
+    if let Some(next) = steps::all()?.iter().find(|it| it.number == step.number + 1) {
+        text += &format!("The next step, {}: {}\n", next.title, command("start"));
+    } else {
+        text += "That was the last step: this is a container of your own.\n";
+    }
+    Ok(text)
+}
+
+pub(super) fn heading(candidate: &Candidate) -> String {
+    format!("{} as {}", candidate.subject.binary.display(), candidate.title)
+}
+
+/// What is being checked just now, on a terminal where somebody waits.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    pub(super) fn new(checks: usize) -> Self {
+        let watched = io::stdout().is_terminal();
+        let target =
+            if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(checks as u64), target);
+        if let Ok(style) = ProgressStyle::with_template("  {bar:20} {pos}/{len} {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self(bar)
+    }
+
+    pub(super) fn now(&self, check: Option<&Check>) {
+        match check {
+            Some(check) => self.0.set_message(check.name),
+            None => self.0.finish_and_clear(),
+        }
+    }
+
+    pub(super) fn print(&self, text: &str) -> Result<()> {
+        self.0.inc(1);
+        self.0.suspend(|| output::print(text))
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

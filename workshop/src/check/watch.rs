@@ -1,0 +1,150 @@
+//! `cargo workshop check --watch`: checks again on every save.
+//!
+//! The files are looked at again and again, for not every filesystem tells of changes: shared
+//! folders of virtual machines do not, nor does WSL's view of Windows' disks.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use colored::Colorize;
+
+use super::{Detail, Target, own};
+use crate::progress::Progress;
+use crate::steps::Step;
+use crate::terminal::{self, Key, Raw};
+use crate::{mine, output, project};
+
+/// How long a save may go unnoticed.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Every file of the attendee's, with the time and the size that it was last written with.
+type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
+
+/// What is to happen next.
+#[derive(PartialEq, Eq)]
+enum Wish {
+    Check,
+    Hint,
+    Diff,
+    Next,
+    Quit,
+}
+
+/// Checks until somebody has had enough.
+pub(super) fn watch(mut step: &'static Step) -> Result<ExitCode> {
+    let project = project::root()?;
+    let mut wish = Wish::Check;
+    let mut seen = Files::new();
+    let mut green = false;
+    loop {
+        match wish {
+            Wish::Check => {
+                seen = files(&project);
+                green = check(step)?;
+            }
+            Wish::Hint => itself(&["hint", &number(step)])?,
+            Wish::Diff => itself(&["diff", "mine", &number(step)])?,
+            Wish::Next => {
+                itself(&["start"])?;
+                step = Progress::read(&project)?.current().unwrap_or(step);
+                // It is red before anything has been typed.
+                seen = files(&project);
+            }
+            Wish::Quit => break,
+        }
+        output::print(&format!("\n{}\n", keys(step)))?;
+        wish = wait(&project, &seen)?;
+    }
+    Ok(if green { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn number(step: &Step) -> String {
+    format!("{:02}", step.number)
+}
+
+/// Whether all checks hold. Code that cannot be built is no reason to stop watching.
+fn check(step: &'static Step) -> Result<bool> {
+    output::print(&"─".repeat(40).dimmed().to_string())?;
+    output::print("\n")?;
+    let target = Target { what: Some(number(step)), ..Target::default() };
+    match own(step, &target, Detail::Brief) {
+        Ok(tally) => Ok(tally.exit_code() == ExitCode::SUCCESS),
+        Err(error) => {
+            output::complain(&format!("{error:#}"));
+            Ok(false)
+        }
+    }
+}
+
+/// Another command of this program, which has the terminal meanwhile.
+fn itself(words: &[&str]) -> Result<()> {
+    let program = env::current_exe().context("cannot tell this program's own path")?;
+    let status = Command::new(program).args(words).status();
+    // What went wrong has been said.
+    status.map(|_| ()).context("cannot start this program again")
+}
+
+fn keys(step: &Step) -> String {
+    let key = |key: &str, means: &str| format!("{} {means}", key.bold());
+    format!(
+        "Step {}, {}: waiting for you to save {}/\n{}  {}  {}  {}",
+        number(step),
+        step.title,
+        mine::NAME,
+        key("h", "hint"),
+        key("d", "diff against the official step"),
+        key("n", "next"),
+        key("q", "quit")
+    )
+}
+
+/// Waits for a key or for a change.
+fn wait(project: &Path, seen: &Files) -> Result<Wish> {
+    if !io::stdin().is_terminal() {
+        while files(project) == *seen {
+            thread::sleep(PAUSE);
+        }
+        return Ok(Wish::Check);
+    }
+    let _raw = Raw::enter()?;
+    loop {
+        match terminal::key(PAUSE)? {
+            Some(Key::Byte(b'h')) => return Ok(Wish::Hint),
+            Some(Key::Byte(b'd')) => return Ok(Wish::Diff),
+            Some(Key::Byte(b'n')) => return Ok(Wish::Next),
+            // Ctrl-C and Ctrl-D are keys like others now.
+            Some(Key::Byte(b'q' | 0x03 | 0x04) | Key::End) => return Ok(Wish::Quit),
+            Some(Key::Byte(b'\r' | b'\n')) => return Ok(Wish::Check),
+            _ if files(project) != *seen => return Ok(Wish::Check),
+            _ => {}
+        }
+    }
+}
+
+fn files(project: &Path) -> Files {
+    let mut found = Files::new();
+    list(&project.join(mine::NAME), &mut found);
+    found
+}
+
+/// Looks for files below a folder. One that is just being replaced is a change all the same.
+fn list(folder: &Path, found: &mut Files) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.metadata() {
+            Ok(data) if data.is_dir() && entry.file_name() != "target" => list(&path, found),
+            Ok(data) if data.is_file() && entry.file_name() != "Cargo.lock" => {
+                let time = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                found.insert(path, (time, data.len()));
+            }
+            _ => {}
+        }
+    }
+}
