@@ -109,3 +109,78 @@ fn shorten(item: &[Line], parts: &mut Vec<Part>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::all_lines;
+    use super::*;
+
+    const TOP: &str = "//! A file.\n\nuse a::A;\n\nuse b::B;\n\n";
+    const RUN: &str = "/// Runs.\nfn run(a: &A) -> B {\n    one()\n}\n\n";
+    const REST: &str = "#[derive(Debug)]\nstruct C;\n\nimpl Drop for C {\n    fn drop() {}\n}\n";
+
+    /// The parts in short: the signs of lines, and what is folded.
+    fn folded(old: &str, new: &str) -> Vec<String> {
+        let show = |part| match part {
+            Part::Lines(lines) => lines.iter().map(Line::sign).collect(),
+            Part::Folded { items, lines } => format!("{lines}: {}", items.join(", ")),
+        };
+        fold(all_lines(old, new)).into_iter().map(show).collect()
+    }
+
+    fn many(count: usize) -> String {
+        let body: String = (0..count).map(|n| format!("    call({n});\n")).collect();
+        format!("fn many() {{\n{body}}}\n")
+    }
+
+    #[test]
+    fn what_stays_is_folded_and_named() {
+        let (old, new) =
+            ([TOP, RUN, REST].concat(), [TOP, &RUN.replace("one", "two"), REST].concat());
+        assert_eq!(
+            folded(&old, &new),
+            ["5: the top of the file", "  -+  ", "5: struct C, impl Drop for C"]
+        );
+    }
+
+    #[test]
+    fn an_item_that_comes_or_goes_leaves_its_neighbours_folded() {
+        let (with, without) = ([TOP, RUN, REST].concat(), [TOP, REST].concat());
+        let around = ["5: the top of the file", "5: struct C, impl Drop for C"];
+        assert_eq!(folded(&without, &with), [around[0], "+++++", around[1]]);
+        assert_eq!(folded(&with, &without), [around[0], "-----", around[1]]);
+    }
+
+    #[test]
+    fn a_new_comment_belongs_to_its_item() {
+        let new = format!("// Why.\n{RUN}");
+        assert_eq!(folded(RUN, &new), ["+     "]);
+        assert_eq!(folded(&new, RUN), ["-     "]);
+    }
+
+    #[test]
+    fn a_changed_head_does_not_cut_an_item() {
+        assert_eq!(folded(RUN, &RUN.replace("run", "go")), [" -+   "]);
+    }
+
+    #[test]
+    fn blank_lines_alone_are_no_change() {
+        assert_eq!(folded(RUN, &format!("{RUN}\n")), ["4: fn run(a: &A) -> B"]);
+        assert_eq!(folded("", ""), ["0: the top of the file"]);
+    }
+
+    #[test]
+    fn of_the_imports_only_the_changed_are_shown() {
+        let old: String = (0..20).map(|n| format!("use a::m{n:02};\n")).collect();
+        let new = old.replace("use a::m10;\n", "");
+        assert_eq!(folded(&old, &new), ["7: ", "   -   ", "6: "]);
+    }
+
+    #[test]
+    fn a_long_item_keeps_its_head_and_what_is_around_changes() {
+        let (old, short) = (many(80), many(30));
+        let change = |text: &str| text.replace("call(20)", "other(20)");
+        assert_eq!(folded(&old, &change(&old)), [" ", "17: ", "   -+   ", "57: "]);
+        assert_eq!(folded(&short, &change(&short)).len(), 1);
+    }
+}

@@ -130,11 +130,17 @@ fn wrap(spans: &[Span], columns: usize) -> Vec<Vec<Span>> {
     }
 }
 
-/// Where to break what is longer than a row: at its last space, or, if that is far off, at its end.
+/// Where to break what is longer than a row: at its last space, before its last dot or its last word,
+/// or, if these are far off, at its end.
 fn break_at(line: &[(char, bool)], room: usize) -> usize {
-    let space = line[..=room].iter().rposition(|(c, _)| *c == ' ');
     let indent = line.iter().take_while(|(c, _)| *c == ' ').count();
-    space.filter(|at| *at > indent && *at > room / 2).unwrap_or(room)
+    let first = indent.max(room / 2) + 1;
+    let is_word = |at: usize| line[at].0.is_alphanumeric() || line[at].0 == '_';
+    let last = |is_good: &dyn Fn(usize) -> bool| (first..=room).rev().find(|at| is_good(*at));
+    let space = last(&|at| line[at].0 == ' ');
+    let dot = || last(&|at| line[at].0 == '.');
+    let word = || last(&|at| is_word(at) && !is_word(at - 1));
+    space.or_else(dot).or_else(word).unwrap_or(room)
 }
 
 fn row(before: usize, line: &[(char, bool)]) -> Vec<Span> {
@@ -146,4 +152,57 @@ fn row(before: usize, line: &[(char, bool)]) -> Vec<Span> {
         .filter(|it| !it.text.is_empty())
         .chain(spans)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::all_lines;
+    use super::*;
+
+    fn wrapped(text: &str, columns: usize) -> Vec<String> {
+        let rows = wrap(&[Span::plain(text)], columns);
+        rows.iter().map(|row| row.iter().map(|span| span.text.as_str()).collect()).collect()
+    }
+
+    #[test]
+    fn a_line_is_broken_at_a_space_and_goes_on_further_right() {
+        assert_eq!(wrapped("    let a = bcd(efgh)", 18), ["    let a =", "        bcd(efgh)"]);
+        assert_eq!(wrapped("    let a = bcd(efgh)", 21), ["    let a = bcd(efgh)"]);
+        assert_eq!(wrapped("", 10), [""]);
+    }
+
+    #[test]
+    fn without_a_space_it_is_broken_before_a_dot_or_a_word() {
+        assert_eq!(wrapped("one_thing.another()", 16), ["one_thing", "    .another()"]);
+        assert_eq!(wrapped("use aa::bbbb::cccc;", 16), ["use aa::bbbb::", "    cccc;"]);
+        assert_eq!(wrapped("abcdefghijkl", 8), ["abcdefgh", "    ijkl"]);
+    }
+
+    #[test]
+    fn no_row_is_too_wide_and_nothing_is_lost() {
+        let line =
+            format!("{}let äöü = call(\"a longer text\", other.than_this());", " ".repeat(12));
+        for columns in 1..80 {
+            let rows = wrapped(&line, columns);
+            assert!(rows.iter().all(|row| row.chars().count() <= columns), "{columns}: {rows:?}");
+            let without_spaces = |text: &str| text.replace(' ', "");
+            assert_eq!(without_spaces(&rows.concat()), without_spaces(&line));
+        }
+    }
+
+    #[test]
+    fn what_differs_still_does_when_it_is_broken() {
+        let spans = [Span::plain("ab "), Span { text: "cd ef".into(), differs: true }];
+        let differs = |row: &Vec<Span>| row.iter().any(|span| span.differs);
+        assert_eq!(wrap(&spans, 5).iter().map(differs).collect::<Vec<_>>(), [true, true]);
+    }
+
+    #[test]
+    fn two_sides_stand_beside_each_other() {
+        colored::control::set_override(false);
+        let lines = all_lines("one two three\nsame\n", "same\n");
+        let rows = |index: usize| Cell::new(&lines[index]).rows("1 ", 13);
+        assert_eq!(beside(&rows(0), &[], 29), "1 -one two    │\n  -    three  │\n");
+        assert_eq!(beside(&rows(1), &rows(1), 29), "1  same       │ 1  same\n");
+    }
 }

@@ -30,8 +30,9 @@ const WIDE: usize = 140;
 
 /// Shows what changes from one step to another, or what your own container lacks
 ///
-/// On a terminal, functions that stay the same are folded; a wide one shows old and new side by
-/// side. In a pipe it is a patch that makes FROM's source TO's.
+/// On a terminal what stays the same is folded, and a wide one shows two columns.
+///
+/// In a pipe it is a patch that makes FROM's source TO's.
 #[derive(Args)]
 #[command(
     override_usage = "cargo workshop diff [OPTIONS] <FROM> <TO>
@@ -116,7 +117,7 @@ fn difference(files: [&str; 2], sources: [&str; 2], view: View) -> String {
     }
     let parts = fold::fold(source::without_marks(all_lines(old, new)));
     if !parts.iter().any(|part| matches!(part, Part::Lines(_))) {
-        return format!("No line of code differs between {} and {}\n", files[0], files[1]);
+        return format!("No line of code differs:\n  {}\n  {}\n", files[0], files[1]);
     }
     match view {
         View::Sides(columns) => views::sides(files, &parts, columns),
