@@ -65,13 +65,12 @@ pub struct Options {
     stat: bool,
 }
 
-/// How a difference is shown, and in how many columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum View {
-    /// For programs
-    Patch,
-    Unified(usize),
-    Sides(usize),
+/// Where people read a difference.
+#[derive(Clone, Copy)]
+struct Screen {
+    columns: usize,
+    /// Whether old and new stand side by side
+    sides: bool,
 }
 
 /// Does what the command line asks for.
@@ -81,13 +80,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         output::print(&ladder::table(&ladder::pairs(&project, steps::all()?)?))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let view = view(options);
+    let screen = screen(options);
     let text = match source::pair(&project, from, options.to)? {
         Pair::Sources(from, to) => {
             let (old, new) = (from.read(&project)?, to.read(&project)?);
-            difference([&from.file(), &to.file()], [&old, &new], view)
+            difference([&from.file(), &to.file()], [&old, &new], screen)
         }
-        Pair::Runtime(step) => runtime::show(&project, step, view)?,
+        Pair::Runtime(step) => runtime::show(&project, step, screen)?,
         Pair::Wrong(why) => wrong_usage(why),
     };
     if options.no_pager || !io::stdout().is_terminal() {
@@ -98,32 +97,25 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn view(options: &Options) -> View {
+/// None for programs: they get a patch.
+fn screen(options: &Options) -> Option<Screen> {
     let is_terminal = io::stdout().is_terminal();
     let columns = if is_terminal { usize::from(terminal::size().1) } else { WIDE };
-    if options.side_by_side || (is_terminal && columns >= WIDE && !options.unified) {
-        View::Sides(columns)
-    } else if is_terminal {
-        View::Unified(columns)
-    } else {
-        View::Patch
-    }
+    let sides = options.side_by_side || (columns >= WIDE && !options.unified);
+    (is_terminal || options.side_by_side).then_some(Screen { columns, sides })
 }
 
-fn difference(files: [&str; 2], sources: [&str; 2], view: View) -> String {
+fn difference(files: [&str; 2], sources: [&str; 2], screen: Option<Screen>) -> String {
     let [old, new] = sources;
-    if view == View::Patch {
+    let Some(screen) = screen else {
         return patch(files[0], &hunks(old, new));
-    }
+    };
     let parts = fold::fold(source::without_marks(all_lines(old, new)));
     if !parts.iter().any(|part| matches!(part, Part::Lines(_))) {
         return format!("No line of code differs:\n  {}\n  {}\n", files[0], files[1]);
     }
-    match view {
-        View::Sides(columns) => views::sides(files, &parts, columns),
-        View::Unified(columns) => views::unified(files, &parts, columns),
-        View::Patch => String::new(),
-    }
+    let show = if screen.sides { views::sides } else { views::unified };
+    show(files, &parts, screen.columns)
 }
 
 /// Complains as clap does, and ends with status 2.

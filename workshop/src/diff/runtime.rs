@@ -7,15 +7,14 @@ use anyhow::Result;
 use crate::steps::{self, Step};
 
 use super::layout::{self, Cell, Row};
-use super::{Kind, Line, View, all_lines, fold, source, views};
+use super::{Kind, Line, Screen, all_lines, fold, source, views};
 
-/// Shows the step's own code on the left, or first, and the runtime's on the right, or then.
-pub(super) fn show(project: &Path, step: &Step, view: View) -> Result<String> {
-    let columns = match view {
-        View::Sides(columns) => layout::half(columns),
-        View::Unified(columns) => columns,
-        View::Patch => usize::MAX,
-    };
+/// Shows the step's own code on the left, or first, and the runtime's on the right, or then. Programs
+/// get it in lines that are not broken.
+pub(super) fn show(project: &Path, step: &Step, screen: Option<Screen>) -> Result<String> {
+    let whole = Screen { columns: usize::MAX, sides: false };
+    let Screen { columns: all, sides } = screen.unwrap_or(whole);
+    let columns = if sides { layout::half(all) } else { all };
     let file = format!("{}/src/main.rs", step.folder);
     let mut taught = layout::heading(&format!("{file}, what it adds"), columns);
     taught.extend(rows(&own_code(project, step)?, columns));
@@ -26,8 +25,8 @@ pub(super) fn show(project: &Path, step: &Step, view: View) -> Result<String> {
         real.extend(rows(&module_code(&project.join(file))?, columns));
         real.push(Row::default());
     }
-    if let View::Sides(columns) = view {
-        return Ok(layout::beside(&taught, &real, columns));
+    if sides {
+        return Ok(layout::beside(&taught, &real, all));
     }
     taught.push(Row::default());
     Ok(layout::below(&taught) + &layout::below(&real))
