@@ -24,7 +24,7 @@ use crate::{mine, output, project};
 /// How long a save may go unnoticed.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Every file of the attendee's, with the time and the size that it was last written with.
+/// Every source of the attendee's, with the time and the size that it was last written with.
 type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
 
 /// What is to happen next.
@@ -134,13 +134,13 @@ fn files(project: &Path) -> Files {
     found
 }
 
-/// Looks for files below a folder. One that is just being replaced is a change all the same.
+/// Looks for sources and manifests below a folder: what editors put beside them is no change.
 fn list(folder: &Path, found: &mut Files) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         match entry.metadata() {
             Ok(data) if data.is_dir() && entry.file_name() != "target" => list(&path, found),
-            Ok(data) if data.is_file() && entry.file_name() != "Cargo.lock" => {
+            Ok(data) if path.extension().is_some_and(|it| it == "rs" || it == "toml") => {
                 let time = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 found.insert(path, (time, data.len()));
             }
