@@ -46,7 +46,7 @@ pub fn hunks(old: &str, new: &str) -> Vec<Hunk> {
 }
 
 /// Compares two sources and leaves nothing out: all lines of both.
-pub fn all_lines(old: &str, new: &str) -> Vec<Line> {
+pub(super) fn all_lines(old: &str, new: &str) -> Vec<Line> {
     compare(old, new).iter_all_changes().map(line).collect()
 }
 

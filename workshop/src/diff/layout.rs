@@ -8,7 +8,7 @@ use super::{Kind, Line};
 /// Between two columns.
 const BETWEEN: &str = " │ ";
 
-/// What of a broken line stands further to the right than its beginning.
+/// So much further to the right than it began does a broken line go on.
 const HANG: usize = 4;
 
 /// A line, and its pieces.

@@ -20,9 +20,10 @@ use clap::{Args, Command};
 
 use crate::{ladder, output, project, steps, terminal};
 use fold::Part;
-use source::{Pair, Source};
+use hunks::all_lines;
+use source::{Name, Pair};
 
-pub use hunks::{Hunk, Kind, Line, all_lines, hunks, patch};
+pub use hunks::{Hunk, Kind, Line, hunks, patch};
 pub use source::read;
 
 /// From so many columns on both sides stand beside each other: most lines of the steps are whole.
@@ -46,11 +47,11 @@ const WIDE: usize = 140;
 )]
 pub struct Options {
     /// Where to start from: a step, as 04 or child; mine; or final
-    #[arg(value_parser = Source::find, required_unless_present = "stat")]
-    from: Option<Source>,
+    #[arg(value_parser = Name::find, required_unless_present = "stat")]
+    from: Option<Name>,
     /// Where to arrive [default after mine: the official step that you are at]
-    #[arg(value_parser = Source::find)]
-    to: Option<Source>,
+    #[arg(value_parser = Name::find)]
+    to: Option<Name>,
     /// Old and new side by side, however narrow the terminal is
     #[arg(long, conflicts_with = "unified")]
     side_by_side: bool,

@@ -11,21 +11,28 @@ use crate::{mine, output};
 
 use super::{Kind, Line};
 
-/// One side of a comparison, as the command line names it.
+/// What the command line names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// An official step
-    Step(&'static Step),
-    /// The attendee's own container
-    Mine,
+pub(super) enum Name {
+    /// One source file
+    Source(Source),
     /// The runtime that the steps lead to
     Final,
+}
+
+/// A source file that can be compared line by line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// An official step's
+    Step(&'static Step),
+    /// The attendee's own
+    Mine,
 }
 
 /// What two names mean together.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pair {
-    /// Two files to compare; neither is the runtime's
+    /// Two files to compare
     Sources(Source, Source),
     /// A step and where it went in the runtime
     Runtime(&'static Step),
@@ -34,18 +41,18 @@ pub(super) enum Pair {
 }
 
 /// What the command line's names mean.
-pub(super) fn pair(project: &Path, from: Source, to: Option<Source>) -> Result<Pair> {
+pub(super) fn pair(project: &Path, from: Name, to: Option<Name>) -> Result<Pair> {
+    use Source::{Mine, Step};
     Ok(match (from, to) {
-        (Source::Step(step), Some(Source::Final)) | (Source::Final, Some(Source::Step(step))) => {
-            Pair::Runtime(step)
-        }
-        (Source::Final, _) | (_, Some(Source::Final)) => {
-            Pair::Wrong("final goes with a step, as in: cargo workshop diff 08 final")
-        }
-        (from, Some(to)) => Pair::Sources(from, to),
-        (Source::Mine, None) => Pair::Sources(from, Source::Step(current(project)?)),
-        (Source::Step(_), None) => {
+        (Name::Source(from), Some(Name::Source(to))) => Pair::Sources(from, to),
+        (Name::Source(Mine), None) => Pair::Sources(Mine, Step(current(project)?)),
+        (Name::Source(Step(_)), None) => {
             Pair::Wrong("a step goes with another, as in: cargo workshop diff 04 05")
+        }
+        (Name::Source(Step(step)), Some(Name::Final))
+        | (Name::Final, Some(Name::Source(Step(step)))) => Pair::Runtime(step),
+        (Name::Final, _) | (_, Some(Name::Final)) => {
+            Pair::Wrong("final goes with a step, as in: cargo workshop diff 08 final")
         }
     })
 }
@@ -58,18 +65,21 @@ fn current(project: &Path) -> Result<&'static Step> {
     )
 }
 
-impl Source {
-    /// Finds it by its name.
+impl Name {
+    /// Finds what somebody calls so.
     pub(super) fn find(name: &str) -> Result<Self> {
         match name {
-            "mine" => Ok(Self::Mine),
+            "mine" => Ok(Self::Source(Source::Mine)),
             "final" => Ok(Self::Final),
-            _ => Step::find(name)
-                .map(Self::Step)
-                .map_err(|error| anyhow!("{error}; or mine, or final")),
+            _ => match Step::find(name) {
+                Ok(step) => Ok(Self::Source(Source::Step(step))),
+                Err(error) => Err(anyhow!("{error}; or mine, or final")),
+            },
         }
     }
+}
 
+impl Source {
     /// Its file, as seen from the workspace.
     pub(super) fn file(self) -> String {
         self.path(Path::new("")).display().to_string()
@@ -79,10 +89,10 @@ impl Source {
         match self {
             Self::Step(step) => step.source(project),
             Self::Mine => mine::source(project),
-            Self::Final => project.join("final/src"),
         }
     }
 
+    /// Its text.
     pub(super) fn read(self, project: &Path) -> Result<String> {
         let path = self.path(project);
         if self == Self::Mine && !path.is_file() {
