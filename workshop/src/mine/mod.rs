@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::project;
 
+pub(crate) use todo::is_mark;
+
 /// Its name, as a folder, a package and a program.
 pub const NAME: &str = "mine";
 
