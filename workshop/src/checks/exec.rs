@@ -1,5 +1,6 @@
 //! Step 02: the command is started, with the streams and the terminal of `run`.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -158,18 +159,26 @@ fn terminal(lab: &Lab) -> Result<Verdict> {
     }
     terminal.press("\x03")?;
     let status = terminal.end(Duration::from_secs(3))?;
+    // A shell tells both as 130, but who is killed cleans nothing up.
+    let signal = terminal.process.try_wait()?.and_then(|status| status.signal());
+    let found = match signal {
+        Some(signal) => format!("`run` was killed by signal {signal}"),
+        None => format!("status {status}"),
+    };
     let meaning = "Ctrl-C sends SIGINT to the whole foreground process group: `run` must outlive it, \
                    or nobody cleans up and tells the status.";
-    Ok(Verdict::new(status == 130, "status 130 after Ctrl-C", format!("status {status}"), meaning))
+    let holds = status == 130 && signal.is_none();
+    Ok(Verdict::new(holds, "`run` ends by itself, with status 130", found, meaning))
 }
 
-struct Tty {
-    group: i32,
+/// What the kernel says of a process and its terminal.
+pub(super) struct Tty {
+    pub(super) group: i32,
     device: i32,
-    foreground: i32,
+    pub(super) foreground: i32,
 }
 
-fn tty(pid: Pid) -> Result<Tty> {
+pub(super) fn tty(pid: Pid) -> Result<Tty> {
     let stat = kernel::read(pid, "stat")?;
     // The name in parentheses may hold anything; the fields after it are numbers.
     let fields = stat.rsplit_once(") ").context("no fields in stat")?.1;

@@ -169,6 +169,16 @@ pub(super) fn job_control(lab: &Lab) -> Result<Verdict> {
     let mut terminal = Terminal::start(lab.cage, &line, |command| {
         command.env("PS1", "ready> ").env("LC_ALL", "C").env("TERM", "dumb").env_remove("ENV");
     })?;
+    let is_stopped = |pid: &Pid| kernel::status(*pid, "State").is_ok_and(|it| it.starts_with('T'));
+    let expected = "Ctrl-Z stops sleep, and the shell goes on";
+    until(PATIENCE, || {
+        terminal.text().contains("ready> ") || lab.cage.processes().iter().any(is_stopped)
+    });
+    if !terminal.text().contains("ready> ") {
+        let found = "the shell was stopped before its first prompt";
+        let meaning = "Only the foreground process group may read from the terminal.";
+        return Ok(Verdict::new(false, expected, found, meaning));
+    }
     terminal.wait_for("ready> ", PATIENCE)?;
     // $((...)) tells what was typed from what was printed.
     terminal.press("sleep 30\n")?;
@@ -190,10 +200,5 @@ pub(super) fn job_control(lab: &Lab) -> Result<Verdict> {
         None if alive => "Ctrl-Z stopped sleep, and the shell went on".to_string(),
         None => "after Ctrl-Z the shell did not come back".to_string(),
     };
-    Ok(Verdict::new(
-        alive && complaint.is_none(),
-        "Ctrl-Z stops sleep, and the shell goes on",
-        found,
-        meaning,
-    ))
+    Ok(Verdict::new(alive && complaint.is_none(), expected, found, meaning))
 }
