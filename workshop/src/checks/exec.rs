@@ -139,15 +139,20 @@ pub(super) fn expect_status(expected: i32, found: i32, meaning: &str) -> Result<
 
 fn terminal(lab: &Lab) -> Result<Verdict> {
     let mark = token();
-    let script = format!("echo ready-{mark}; read line");
-    let command = ["/bin/sh", "-c", &script];
-    let line = lab.subject.command_line(&command);
+    // Not the shell itself: it may have its own ideas of Ctrl-C.
+    let script = format!("echo ready-{mark}; exec sleep 60");
+    let line = lab.subject.command_line(&["/bin/sh", "-c", &script]);
     let mut terminal = Terminal::start(lab.cage, &line, |_| {})?;
-    terminal.wait_for(&format!("ready-{mark}\n"), PATIENCE)?;
     let run = Pid::from_raw(terminal.process.id().cast_signed());
-    let mut all = lab.cage.processes().into_iter();
-    let command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|words| words == command));
+    let mut command = None;
+    until(PATIENCE, || {
+        let mut all = lab.cage.processes().into_iter();
+        command = all.find(|it| kernel::arguments(*it).is_ok_and(|words| words == ["sleep", "60"]));
+        command.is_some() || terminal.is_over()
+    });
     let command = command.context("the command does not run")?;
+    // It has been printed by now, and only has to be read.
+    terminal.wait_for(&format!("ready-{mark}\n"), Duration::from_secs(5))?;
     let (ours, theirs) = (tty(run)?, tty(command)?);
     if (ours.device, theirs.group) != (theirs.device, theirs.foreground) {
         let found = format!(

@@ -8,7 +8,6 @@ mod uts;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,7 +15,7 @@ use nix::unistd::Pid;
 
 use super::{Bench, Lab, Stage};
 use crate::cage::Cage;
-use crate::container::{PATIENCE, Subject, token};
+use crate::container::{PATIENCE, Subject};
 use crate::kernel;
 use crate::pty::Terminal;
 use crate::wait::until;
@@ -92,30 +91,27 @@ impl Mistake {
 /// How long to wait for what `run` does while the command already runs.
 const SOON: Duration = Duration::from_secs(3);
 
+/// A command that only lives. A shell would change its mask of signals when it starts others.
+const LIVES: [&str; 2] = ["sleep", "60"];
+
 /// Starts a command that only lives, whatever its streams are, and looks at `run` and at it.
 fn look<T>(lab: &Lab, look: impl FnOnce(Pid, Pid) -> Result<T>) -> Result<T> {
-    let words = words_that_live();
-    let running = lab.subject.start(lab.cage, &words)?;
-    look(running.pid(), find(lab, &words, running.pid())?)
+    let running = lab.start(&LIVES)?;
+    look(running.pid(), find(lab, running.pid())?)
 }
 
 /// The same on a terminal.
 fn look_on_terminal<T>(lab: &Lab, look: impl FnOnce(Pid) -> Result<T>) -> Result<T> {
-    let words = words_that_live();
-    let terminal = Terminal::start(lab.cage, &lab.subject.command_line(&words), |_| {})?;
-    look(find(lab, &words, Pid::from_raw(terminal.process.id().cast_signed()))?)
-}
-
-fn words_that_live() -> [OsString; 3] {
-    ["/bin/sh".into(), "-c".into(), format!("sleep 60; : {}", token()).into()]
+    let terminal = Terminal::start(lab.cage, &lab.subject.command_line(&LIVES), |_| {})?;
+    look(find(lab, Pid::from_raw(terminal.process.id().cast_signed()))?)
 }
 
 /// Waits for the command's process as long as there is `run`.
-fn find(lab: &Lab, words: &[OsString], run: Pid) -> Result<Pid> {
+fn find(lab: &Lab, run: Pid) -> Result<Pid> {
     let mut command = None;
     until(PATIENCE, || {
         let mut all = lab.cage.processes().into_iter();
-        command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|found| found == words));
+        command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|words| words == LIVES));
         command.is_some() || !kernel::is_alive(run)
     });
     command.context("the command does not run")

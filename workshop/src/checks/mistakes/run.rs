@@ -1,5 +1,8 @@
 //! Step 01: the command line.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use anyhow::Result;
 
 use super::super::LAST;
@@ -23,14 +26,13 @@ pub(super) const MISTAKES: &[Mistake] = &[
         made: options_refused,
     },
     Mistake {
-        name: "options-eaten",
+        name: "utf-8-only",
         since: Step(1),
         until: LAST,
         explains: &["arguments-whole"],
-        says: "`run` took a word of the command for itself: a `--help` behind the command printed \
-               the help of `run`, or a `--` got lost. `allow_hyphen_values` lets unknown options \
-               pass and still takes the known ones. Use `trailing_var_arg = true`.",
-        made: options_eaten,
+        says: "An argument that is no UTF-8 was refused, for a String holds nothing else. Names of \
+               files may have any bytes but zero: use OsString for the words of a command.",
+        made: utf_8_only,
     },
     Mistake {
         name: "words-quoted",
@@ -78,12 +80,9 @@ fn options_refused(lab: &Lab) -> Result<bool> {
     Ok(says_so && refused.status == 2 && lab.run(&["true"])?.status == 0)
 }
 
-fn options_eaten(lab: &Lab) -> Result<bool> {
-    let passes = |option: &str| -> Result<bool> {
-        let expected = format!("Running [true {option}]");
-        Ok(lab.run(&["true", option])?.stdout.starts_with(&expected))
-    };
-    Ok(passes("-x")? && !(passes("--help")? && passes("--")?))
+fn utf_8_only(lab: &Lab) -> Result<bool> {
+    let no_text = lab.subject.run(lab.cage, &[OsStr::new("true"), OsStr::from_bytes(b"\xff")])?;
+    Ok(no_text.status != 0 && lab.run(&["true", "ff"])?.status == 0)
 }
 
 fn words_quoted(lab: &Lab) -> Result<bool> {
