@@ -3,20 +3,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::learner::Project;
 use workshop::checks::mistakes::{self, Search};
 use workshop::checks::{Bench, Stage, valid_at};
 use workshop::container::Subject;
 use workshop::pty::Terminal;
 use workshop::sabotage::variant::{Variant, write_workspace};
-use workshop::steps::{self, Step};
+use workshop::steps;
 use workshop::{project, testing};
 
 fn variants() -> Vec<Variant> {
@@ -164,4 +168,111 @@ fn the_official_steps_make_no_mistake() {
             assert!(!search.finds(mistake).unwrap(), "{} in {}", mistake.name, step.package);
         }
     }
+}
+
+/// A workshop with the riddles of step 02.
+fn lab(name: &str) -> Project {
+    let project = Project::new(name);
+    let root = project::root().unwrap();
+    let mut files = vec!["Cargo.toml".to_string(), "step02-exec/Cargo.toml".to_string()];
+    for sabotage in &steps::all().unwrap()[1].sabotage {
+        files.push(format!("workshop/sabotage/step02/{}.patch", sabotage.name));
+    }
+    for file in files {
+        project.write(&file, &fs::read_to_string(root.join(&file)).unwrap());
+    }
+    project
+}
+
+#[test]
+fn the_riddles_are_listed_with_what_to_type_next() {
+    let output = lab("break-list").workshop(&["break", "exec"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("Riddles about step 02, exec\n  1 all-is-well\n  2 "), "{said}");
+    assert!(said.ends_with("\nTry one: cargo workshop break 02 all-is-well\n"), "{said}");
+}
+
+#[test]
+fn what_is_not_there_is_wrong_usage() {
+    let project = lab("break-usage");
+    let usage = [
+        (
+            vec!["break", "02", "nowhere"],
+            "error: there is no riddle 'nowhere' about step 02. Name one of these: all-is-well, ",
+        ),
+        (vec!["break", "02", "9", "--answer"], "error: there is no riddle '9' "),
+        (
+            vec!["break", "02", "quiet", "--guess", "stream"],
+            "error: there is no check 'stream'. Do you mean streams?\n",
+        ),
+        (vec!["break", "02", "--guess", "streams"], "error: the following required arguments"),
+    ];
+    for (words, expected) in usage {
+        let output = project.workshop(&words);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{said}");
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_guess_in_a_script_is_compared() {
+    if !testing::root("a_guess_in_a_script_is_compared") {
+        return;
+    }
+    let project = lab("break-guess");
+    let output =
+        project.workshop(&["break", "02", "all-is-well", "--guess", "exit-status,killed,3"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "  ✓ usage                holds, though you said red",
+        "  ✗ exit-status          red, as you said",
+        "  ✗ killed               red, as you said",
+        "  ✗ terminal             red, which you did not say",
+        "2 of 4 found, 1 wrongly named",
+        "The evidence of exit-status",
+    ] {
+        assert!(said.lines().any(|it| it == line), "{line}\n{said}");
+    }
+    assert!(said.contains("\nThe mistake\nThe command ran, and `run` ended with 0"), "{said}");
+    let output = project.workshop(&["break", "02", "quiet", "--answer"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("\nWhat the checks say\n  ✗ streams              red\n\nThe answer\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn on_a_terminal_it_asks_until_it_understands() {
+    if !testing::root("on_a_terminal_it_asks_until_it_understands") {
+        return;
+    }
+    let start = |name: &str| {
+        let project = lab(name);
+        let mut line: Vec<OsString> = ["env", "NO_COLOR=1", "-C"].map(OsString::from).into();
+        line.push(project.folder.into());
+        line.push(env!("CARGO_BIN_EXE_workshop").into());
+        line.extend(["break", "02", "quiet"].map(OsString::from));
+        Terminal::start_uncaged(&line).unwrap()
+    };
+    let patience = Duration::from_secs(60);
+    let mut terminal = start("break-asked");
+    let shown = terminal.wait_for("Which checks turn red?\n", patience).unwrap();
+    assert!(shown.contains("+++ the riddle quiet\n"), "{shown}");
+    terminal.wait_for("\n  6 streams: ", patience).unwrap();
+    terminal.wait_for("\n> ", patience).unwrap();
+    terminal.press("12\n").unwrap();
+    terminal.wait_for("there is no check 12. They have the numbers 1 to 11\n> ", patience).unwrap();
+    terminal.press("6, killed\n").unwrap();
+    terminal.wait_for("1 of 1 found, 1 wrongly named\n", patience).unwrap();
+    assert_eq!(terminal.end(patience).unwrap(), 0);
+
+    // Ctrl-D gives up.
+    let mut terminal = start("break-given-up");
+    terminal.wait_for("\n> ", patience).unwrap();
+    terminal.press("\x04").unwrap();
+    terminal.wait_for("  ✗ streams              red\n", patience).unwrap();
+    assert_eq!(terminal.end(patience).unwrap(), 0);
 }

@@ -9,7 +9,7 @@ use crate::checks::Check;
 use crate::{output, terminal};
 
 /// The checks, numbered, with what must hold.
-pub(super) fn list(checks: &[&Check]) -> String {
+fn list(checks: &[&Check]) -> String {
     let width = terminal::text_width();
     let mut text = String::new();
     for (index, check) in checks.iter().enumerate() {
@@ -22,7 +22,9 @@ pub(super) fn list(checks: &[&Check]) -> String {
 
 /// Asks until there is an answer. None if the learner gives up.
 pub(super) fn ask(checks: &[&'static Check]) -> Result<Option<Vec<&'static Check>>> {
-    output::print("Their numbers or names, or Enter for none. Ctrl-D shows the answer.\n")?;
+    output::print(&format!("\n{}\n{}", "Which checks turn red?".bold(), list(checks)))?;
+    let how = "Their numbers or names, or Enter for none. Ctrl-D shows the answer.";
+    output::print(&format!("{}\n", output::wrap(how, terminal::text_width()).join("\n")))?;
     loop {
         output::print(&"> ".bold().to_string())?;
         let mut line = String::new();

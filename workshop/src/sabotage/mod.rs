@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::error::ErrorKind;
 use colored::Colorize;
 
 use crate::check::checker;
@@ -48,22 +49,29 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         output::print(&list(options.step, &variants))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let variant = find(name, options.step, &variants)?;
-    let project = project::root()?;
-    let checks = variant.checks();
-    // What is wrong with the command line is told before anything is shown.
-    let mut guessed = match &options.guess {
-        Some(text) => Some(guess::parse(text, &checks)?),
-        None => None,
-    };
-    output::print(&change(&project, &variant)?)?;
-    if guessed.is_none() && !options.answer {
-        let question = "Which checks turn red?".bold();
-        output::print(&format!("\n{question}\n{}", guess::list(&checks)))?;
-        guessed = guess::ask(&checks)?;
+    let understood = find(name, options.step, &variants).and_then(|variant| {
+        let checks = variant.checks();
+        let guess = options.guess.as_ref().map(|text| guess::parse(text, &checks));
+        Ok((variant, guess.transpose()?))
+    });
+    match understood {
+        Ok((variant, guess)) => play(&variant, guess, options.answer),
+        Err(error) => {
+            let _ = clap::Error::raw(ErrorKind::InvalidValue, format!("{error}\n")).print();
+            Ok(ExitCode::from(2))
+        }
     }
-    let reports = judge(&project, &variant)?;
-    output::print(&verdict(&variant, guessed.as_deref(), &reports))?;
+}
+
+fn play(variant: &Variant, guess: Option<Vec<&Check>>, answer: bool) -> Result<ExitCode> {
+    let project = project::root()?;
+    output::print(&change(&project, variant)?)?;
+    let guess = match guess {
+        None if !answer => guess::ask(&variant.checks())?,
+        guess => guess,
+    };
+    let reports = judge(&project, variant)?;
+    output::print(&verdict(variant, guess.as_deref(), &reports))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -160,20 +168,20 @@ fn line(report: &Report, has_guess: bool, guessed: bool) -> String {
 
 /// Why just these, with the evidence of the first.
 fn answer(variant: &Variant, reports: &[Report]) -> String {
-    let mut parts = vec![("The answer", variant.sabotage.answer.clone())];
+    let width = terminal::text_width();
+    let part = |heading: &str, lines: &[&str]| {
+        let lines = lines.iter().flat_map(|line| output::wrap(line, width)).collect::<Vec<_>>();
+        format!("\n{}\n{}\n", heading.bold(), lines.join("\n"))
+    };
+    let mut text = part("The answer", &[&variant.sabotage.answer]);
     let red: Vec<_> = reports.iter().filter(|report| report.is_red()).collect();
     if let Some(mistake) = red.iter().find_map(|report| report.mistake.as_ref()) {
-        parts.push(("The mistake", mistake.says.clone()));
+        text += &part("The mistake", &[&mistake.says]);
     }
     if let Some(first) = red.first() {
-        let verdict = &first.verdict;
-        let found =
-            format!("expected was: {}; the kernel says: {}", verdict.expected, verdict.found);
-        parts.push(("The evidence", format!("{}: {found}", first.check)));
+        let expected = format!("Expected: {}", first.verdict.expected);
+        let found = format!("The kernel says: {}", first.verdict.found);
+        text += &part(&format!("The evidence of {}", first.check), &[&expected, &found]);
     }
-    let width = terminal::text_width();
-    let shown = parts.iter().map(|(heading, words)| {
-        format!("\n{}\n{}\n", heading.bold(), output::wrap(words, width).join("\n"))
-    });
-    shown.collect()
+    text
 }
