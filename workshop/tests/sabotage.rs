@@ -251,9 +251,9 @@ fn on_a_terminal_it_asks_until_it_understands() {
     }
     let start = |name: &str| {
         let project = lab(name);
-        let mut line: Vec<OsString> = ["env", "NO_COLOR=1", "-C"].map(OsString::from).into();
+        let mut line: Vec<OsString> = ["env", "-C"].map(OsString::from).into();
         line.push(project.folder.into());
-        line.push(env!("CARGO_BIN_EXE_workshop").into());
+        line.extend(["NO_COLOR=1", env!("CARGO_BIN_EXE_workshop")].map(OsString::from));
         line.extend(["break", "02", "quiet"].map(OsString::from));
         Terminal::start_uncaged(&line).unwrap()
     };

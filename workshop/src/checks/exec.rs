@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::Stage::{Final, Step};
@@ -162,6 +163,8 @@ fn terminal(lab: &Lab) -> Result<Verdict> {
         let meaning = "Only the foreground process group may read from the terminal.";
         return Ok(Verdict::new(false, "the command in the foreground", found, meaning));
     }
+    // The signal is blocked only when the command has been started.
+    until(Duration::from_secs(3), || outlives_sigint(run));
     terminal.press("\x03")?;
     let status = terminal.end(Duration::from_secs(3))?;
     // A shell tells both as 130, but who is killed cleans nothing up.
@@ -174,6 +177,19 @@ fn terminal(lab: &Lab) -> Result<Verdict> {
                    or nobody cleans up and tells the status.";
     let holds = status == 130 && signal.is_none();
     Ok(Verdict::new(holds, "`run` ends by itself, with status 130", found, meaning))
+}
+
+/// Whether SIGINT does not end a process that waits for another one.
+pub(super) fn outlives_sigint(pid: Pid) -> bool {
+    // While it starts a child, the C library blocks all signals for a moment; it does not sleep then.
+    let sleeps = kernel::status(pid, "State").is_ok_and(|state| state.starts_with('S'));
+    sleeps && ["SigBlk", "SigIgn", "SigCgt"].iter().any(|set| has_sigint(pid, set).unwrap_or(false))
+}
+
+/// Whether SIGINT is in one of the sets of /proc/PID/status.
+pub(super) fn has_sigint(pid: Pid, set: &str) -> Result<bool> {
+    let signals = u64::from_str_radix(&kernel::status(pid, set)?, 16)?;
+    Ok(signals & (1 << (Signal::SIGINT as u8 - 1)) != 0)
 }
 
 /// What the kernel says of a process and its terminal.

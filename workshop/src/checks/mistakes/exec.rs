@@ -1,11 +1,11 @@
 //! Step 02: the command is started and waited for.
 
 use anyhow::Result;
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::super::LAST;
 use super::super::Stage::Step;
+use super::super::exec::{has_sigint, outlives_sigint};
 use super::{Lab, Mistake, SOON, look, runs};
 use crate::container::token;
 use crate::kernel;
@@ -138,16 +138,7 @@ fn ctrl_c_blocked_too_early(lab: &Lab) -> Result<bool> {
 
 fn run_dies_of_ctrl_c(lab: &Lab) -> Result<bool> {
     look(lab, |run, command| {
-        let outlives = || {
-            ["SigBlk", "SigIgn", "SigCgt"].iter().any(|set| has_sigint(run, set).unwrap_or(false))
-        };
         // It may block the signal only now.
-        Ok(run != command && !until(SOON, outlives))
+        Ok(run != command && !until(SOON, || outlives_sigint(run)))
     })
-}
-
-/// Whether SIGINT is in one of the sets of /proc/PID/status.
-fn has_sigint(pid: Pid, set: &str) -> Result<bool> {
-    let signals = u64::from_str_radix(&kernel::status(pid, set)?, 16)?;
-    Ok(signals & (1 << (Signal::SIGINT as u8 - 1)) != 0)
 }
