@@ -1,5 +1,10 @@
 //! Known mistakes, each told from the kernel's evidence.
 
+mod cgroups;
+mod chroot;
+mod mount;
+mod network;
+mod overlay;
 mod pid;
 
 use anyhow::Result;
@@ -26,7 +31,15 @@ pub struct Mistake {
 
 /// Every mistake, in the order of the stages; of two that explain the same, the more telling first.
 pub fn all() -> impl Iterator<Item = &'static Mistake> {
-    [pid::MISTAKES].into_iter().flatten()
+    let modules = [
+        pid::MISTAKES,
+        chroot::MISTAKES,
+        mount::MISTAKES,
+        cgroups::MISTAKES,
+        overlay::MISTAKES,
+        network::MISTAKES,
+    ];
+    modules.into_iter().flatten()
 }
 
 /// The mistake behind a red check, if it is a known one.
