@@ -246,11 +246,12 @@ impl State {
 
     fn describe(&self) -> String {
         format!(
-            "hostname {}, {} processes, {} cgroups, {} mounts, links: {}",
+            "hostname {}, {} processes, {} cgroups, {} mounts ({} shared), links: {}",
             self.hostname,
             self.processes.len(),
             self.cgroups.len(),
             self.mounts.len(),
+            self.mounts.iter().filter(|mount| !mount.propagation.is_empty()).count(),
             self.links.join(" ")
         )
     }

@@ -1,7 +1,12 @@
 //! Known mistakes, each told from the kernel's evidence.
 
+mod cgroups;
 mod child;
+mod chroot;
 mod exec;
+mod mount;
+mod network;
+mod overlay;
 mod pid;
 mod run;
 mod uts;
@@ -38,9 +43,19 @@ pub struct Mistake {
 
 /// Every mistake, in the order of the stages; of two that explain the same, the more telling first.
 pub fn all() -> impl Iterator<Item = &'static Mistake> {
-    [run::MISTAKES, exec::MISTAKES, uts::MISTAKES, child::MISTAKES, pid::MISTAKES]
-        .into_iter()
-        .flatten()
+    let modules = [
+        run::MISTAKES,
+        exec::MISTAKES,
+        uts::MISTAKES,
+        child::MISTAKES,
+        pid::MISTAKES,
+        chroot::MISTAKES,
+        mount::MISTAKES,
+        cgroups::MISTAKES,
+        overlay::MISTAKES,
+        network::MISTAKES,
+    ];
+    modules.into_iter().flatten()
 }
 
 /// Looks for mistakes in one binary, for each only once.
