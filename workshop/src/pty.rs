@@ -130,7 +130,7 @@ impl Terminal {
             let is_over = self.is_over();
             let screen = self.screen();
             let new = &screen[self.seen..];
-            let found = new.windows(text.len()).position(|part| part == text.as_bytes());
+            let found = (0..=new.len()).find(|at| new[*at..].starts_with(text.as_bytes()));
             let end = found.map_or(screen.len(), |at| self.seen + at + text.len());
             show(&screen[shown..end])?;
             shown = end;
