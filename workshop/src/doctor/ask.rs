@@ -12,9 +12,10 @@ use nix::unistd::geteuid;
 
 use super::cures::Cures;
 use super::needs::Need;
-use super::tries::machine::ASKS;
+use super::tries::machine::{ASKS, no_root};
 use super::tries::{Finding, Status};
-use crate::{output, sudo};
+use crate::output::{self, reason};
+use crate::sudo;
 
 /// The hidden command with which this program starts itself.
 const TRY: &str = "try";
@@ -24,7 +25,7 @@ const NOBODY: u32 = 65534;
 /// What this machine offers of each need. On a terminal sudo may ask for a password.
 pub(super) fn ask(needs: &[Need]) -> Result<Vec<(Need, Finding)>> {
     let (told, hidden): (Vec<Need>, Vec<Need>) = needs.iter().partition(|need| is_told(**need));
-    let mut found = ask_as_we_are(&told)?;
+    let mut found = ask_as_we_are(&told);
     match ask_as_root(&hidden)? {
         Ok(findings) => found.extend(hidden.into_iter().zip(findings)),
         Err(root) => {
@@ -45,11 +46,11 @@ pub(super) fn is_told(need: Need) -> bool {
 }
 
 /// What can be told without asking anybody for a password.
-pub(super) fn ask_as_we_are(needs: &[Need]) -> Result<Vec<(Need, Finding)>> {
+pub(super) fn ask_as_we_are(needs: &[Need]) -> Vec<(Need, Finding)> {
     let bar = spinner();
     let found = needs.iter().map(|need| {
         bar.set_message(format!("trying: {}", need.facts().label));
-        Ok((*need, alone(*need)?))
+        (*need, alone(*need))
     });
     let found = found.collect();
     bar.finish_and_clear();
@@ -60,26 +61,29 @@ pub(super) fn ask_as_we_are(needs: &[Need]) -> Result<Vec<(Need, Finding)>> {
 pub fn play(needs: &[Need]) -> Result<ExitCode> {
     let found = match needs {
         [need] => vec![Finding::of((need.facts().attempt)())],
-        _ => ask_as_we_are(needs)?.into_iter().map(|(_, finding)| finding).collect(),
+        _ => ask_as_we_are(needs).into_iter().map(|(_, finding)| finding).collect(),
     };
     output::print(&serde_json::to_string(&found).context("cannot write JSON")?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn alone(need: Need) -> Result<Finding> {
+fn alone(need: Need) -> Finding {
     // By this name somebody can start it who may not see where it lies.
     let mut this = Command::new("/proc/self/exe");
     this.args([TRY, need.facts().name]);
     if need == Need::User && geteuid().is_root() {
         this.uid(NOBODY).gid(NOBODY);
     }
-    let output = this.output().context("cannot start this program again")?;
+    let output = match this.output() {
+        Ok(output) => output,
+        Err(error) => return Finding::degraded(format!("cannot be tried: {}", reason(&error))),
+    };
     let found: Option<[Finding; 1]> = serde_json::from_slice(&output.stdout).ok();
     let [finding] = found.unwrap_or_else(|| {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
         [Finding::cannot(format!("the attempt ended with {}: {said}", output.status))]
     });
-    Ok(finding)
+    finding
 }
 
 /// All in one go, so that sudo asks once; or why root is not to be had.
@@ -87,7 +91,7 @@ fn ask_as_root(needs: &[Need]) -> Result<Result<Vec<Finding>, Finding>> {
     if needs.is_empty() {
         return Ok(Ok(Vec::new()));
     }
-    let root = alone(Need::Root)?;
+    let root = alone(Need::Root);
     if root.status == Status::Cannot {
         return Ok(Err(root));
     }
@@ -103,7 +107,7 @@ fn ask_as_root(needs: &[Need]) -> Result<Result<Vec<Finding>, Finding>> {
     let sudo = sudo.context("cannot start sudo. Is it installed?")?;
     let found: Option<Vec<Finding>> = serde_json::from_slice(&sudo.stdout).ok();
     let found = found.filter(|found| found.len() == needs.len());
-    Ok(found.ok_or_else(|| Finding::cannot("sudo does not make you root")))
+    Ok(found.ok_or_else(|| no_root("sudo does not make you root")))
 }
 
 /// What is tried just now, on a terminal where somebody waits.

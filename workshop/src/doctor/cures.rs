@@ -18,8 +18,8 @@ pub struct Cures {
 
 /// Who is root and yet may not do it sits in a container.
 pub(super) const CONTAINER: Cures = Cures::all(
-    "a container around you forbids it: start that with docker run --privileged \
-     --cgroupns=host, or use a machine of your own: cargo workshop vm",
+    "if this is a container, start it with docker run --privileged --cgroupns=host; \
+     otherwise: cargo workshop vm",
 );
 
 /// A kernel without it is older than the distribution's, or somebody built it so.

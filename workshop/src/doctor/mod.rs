@@ -5,6 +5,7 @@ mod ask;
 mod cures;
 mod needs;
 mod report;
+mod table;
 mod tries;
 
 use std::process::ExitCode;
@@ -21,7 +22,8 @@ use crate::steps::{self, Step};
 
 pub use ask::play;
 pub use cures::Cures;
-pub use needs::{Facts, Need, TABLE};
+pub use needs::{Facts, Need};
+pub use table::TABLE;
 pub use tries::{Finding, Status};
 
 /// Tries whether this machine can do what the steps need
@@ -91,7 +93,7 @@ pub fn verdict_line() -> Result<String> {
     needs.retain(|need| *need != Need::Rootfs && ask::is_told(*need));
     needs.sort();
     needs.dedup();
-    let found = ask::ask_as_we_are(&needs)?;
+    let found = ask::ask_as_we_are(&needs);
     Ok(format!("{}: {}", describe()?, report::verdict_in_short(&found)))
 }
 
@@ -100,7 +102,7 @@ pub fn cannot(stage: Stage) -> Result<Vec<(Need, String)>> {
     let mut needs = needed(Some(stage))?;
     // On a full disk whatever has been built still runs.
     needs.retain(|need| *need != Need::Disk);
-    let found = ask::ask_as_we_are(&needs)?.into_iter();
+    let found = ask::ask_as_we_are(&needs).into_iter();
     let lacking = found.filter(|(_, finding)| finding.status == Status::Cannot);
     Ok(lacking.map(|(need, finding)| (need, finding.seen)).collect())
 }

@@ -1,5 +1,7 @@
 //! What the doctor found, for people and for programs.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result};
 use colored::{ColoredString, Colorize};
 use nix::unistd::geteuid;
@@ -27,7 +29,7 @@ pub(super) fn text(found: &Found, stage: Option<Stage>) -> Result<String> {
     let family = Family::here();
     let mut text =
         format!("  {:<10} {:<5} {}\n", "", "since", "need: what was seen").dimmed().to_string();
-    let mut group = "";
+    let (mut group, mut told) = ("", HashSet::new());
     for (need, finding) in found {
         let heading = GROUPS.iter().rev().find(|(first, _)| first <= need).map_or("", |it| it.1);
         if heading != group {
@@ -35,10 +37,12 @@ pub(super) fn text(found: &Found, stage: Option<Stage>) -> Result<String> {
             group = heading;
         }
         text += &line(*need, finding, stage)?;
-        if finding.status != Status::Works {
+        let cures = cures(*need, finding).lines(family);
+        // Many have one cause, and then one cure will do for all.
+        if finding.status != Status::Works && told.insert(cures.clone()) {
             text += &format!("      {}\n", need.facts().what);
-            for cure in cures(*need, finding).lines(family) {
-                text += &format!("      {} {}\n", "mend it:".bold(), cure);
+            for cure in cures {
+                text += &format!("      {} {cure}\n", "mend it:".bold());
             }
         }
     }
@@ -98,7 +102,13 @@ pub(super) fn verdict_in_short(found: &Found) -> ColoredString {
 
 fn labels(found: &Found, status: Status) -> String {
     let labels = found.iter().filter(|(_, finding)| finding.status == status);
-    labels.map(|(need, _)| need.facts().label).collect::<Vec<_>>().join(", ")
+    let labels: Vec<&str> = labels.map(|(need, _)| need.facts().label).collect();
+    match labels.as_slice() {
+        [first, second, third, more @ ..] if !more.is_empty() => {
+            format!("{first}, {second}, {third} and {} more", more.len())
+        }
+        few => few.join(", "),
+    }
 }
 
 /// A need, as JSON has it.

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::{Tried, refused};
+use super::{Tried, failed, refused};
 use crate::{cage, kernel};
 
 pub(in super::super) fn pids() -> Tried {
@@ -28,14 +27,12 @@ fn limit(controller: &str, [v1, v2]: [&str; 2], value: &str) -> Tried {
     let (version, home) = kernel::cgroup(Pid::this(), controller)?;
     let parent = kernel::parent_for_new(version, &home, controller)?;
     let folder = parent.join(cage::new_name());
-    fs::create_dir(&folder).map_err(|error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-        refused(&format!("create {}", folder.display()), errno)
-    })?;
+    let made = fs::create_dir(&folder);
+    made.map_err(|error| refused(&format!("create {}", folder.display()), error))?;
     let cgroup = Cgroup(folder);
     let file = cgroup.0.join(if version == 1 { v1 } else { v2 });
     let written = fs::write(&file, value);
-    written.with_context(|| format!("cannot write {value} to {}", file.display()))?;
+    written.map_err(|error| failed(&format!("write {value} to {}", file.display()), &error))?;
     cgroup.join()?;
     Ok(format!("created and limited, on v{version}"))
 }

@@ -1,5 +1,6 @@
 //! The kernel, the rights of whoever asks, and the room there is.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,6 +12,7 @@ use nix::unistd::geteuid;
 
 use super::programs::said;
 use super::{Finding, Tried};
+use crate::doctor::cures::Cures;
 use crate::project;
 
 /// What is seen where sudo takes a password.
@@ -71,8 +73,15 @@ pub(in super::super) fn root() -> Tried {
     match sudo.status.success() {
         true => Ok("sudo works".into()),
         false if said.contains("password is required") => Ok(ASKS.into()),
-        false => Err(Finding::cannot(said)),
+        false => Err(no_root(&said)),
     }
+}
+
+/// sudo does not help.
+pub(in super::super) fn no_root(why: &str) -> Finding {
+    let program = env::current_exe().unwrap_or_default();
+    let cure = format!("su -c '{} doctor'", program.display());
+    Finding::cannot(why).cured_by(Cures::same(&cure))
 }
 
 /// Where `target/` and `rootfs/` lie.
@@ -81,13 +90,20 @@ pub(in super::super) fn disk() -> Tried {
     for folder in [project::root()?, project::binaries()?] {
         free = free.min(free_on(&folder)?);
     }
-    let seen = format!("{} MB free", free / MEGABYTE);
+    let seen = format!("{} free", size(free));
     match free {
         ROOM.. => Ok(seen),
         LITTLE_ROOM.. => {
-            Err(Finding::degraded(format!("{seen}: tests and book take {} MB", ROOM / MEGABYTE)))
+            Err(Finding::degraded(format!("{seen}: tests and book take {}", size(ROOM))))
         }
-        _ => Err(Finding::cannot(format!("{seen}: the steps take {}", LITTLE_ROOM / MEGABYTE))),
+        _ => Err(Finding::cannot(format!("{seen}: the steps take {}", size(LITTLE_ROOM)))),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes / MEGABYTE {
+        megabytes @ ..1000 => format!("{megabytes} MB"),
+        megabytes => format!("{} GB", megabytes / 1000),
     }
 }
 

@@ -8,11 +8,14 @@ pub(super) mod namespaces;
 pub(super) mod network;
 pub(super) mod programs;
 
+use std::io;
+
 use anyhow::Error;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::cures::{self, Cures};
+use crate::output::reason;
 
 /// How far the machine offers something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,11 +70,18 @@ impl From<Error> for Finding {
     }
 }
 
-/// What a system call that failed means, for root.
-fn refused(what: &str, error: Errno) -> Finding {
-    let finding = Finding::cannot(format!("cannot {what}: {}", error.desc()));
-    match error {
-        Errno::EPERM | Errno::EACCES => finding.cured_by(cures::CONTAINER),
+/// A call failed, and that needs no more words.
+fn failed(what: &str, error: &io::Error) -> Finding {
+    Finding::cannot(format!("cannot {what}: {}", reason(error)))
+}
+
+/// A call failed that root may make: if it is forbidden, then by a container.
+fn refused(what: &str, error: impl Into<io::Error>) -> Finding {
+    let error = error.into();
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    let finding = failed(what, &error);
+    match errno {
+        Errno::EPERM | Errno::EACCES | Errno::EROFS => finding.cured_by(cures::CONTAINER),
         _ => finding,
     }
 }
