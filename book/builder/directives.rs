@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use workshop::schedule::Page;
 use workshop::steps::Step;
 
 use crate::colour::{self, escape};
@@ -11,7 +12,7 @@ use crate::coverage::Coverage;
 use crate::experiments::{self, Shown};
 use crate::fence::Fence;
 use crate::project::{FILES, Project};
-use crate::schedule::{Page, schedule};
+use crate::schedule::schedule;
 use crate::skeleton::Outline;
 use crate::transcript::{self, terminal_html};
 use crate::view;

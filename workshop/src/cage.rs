@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::{self, Pid};
 
 use crate::kernel::{self, PidsCgroup};
@@ -108,7 +108,11 @@ impl Cage {
         command.arg("--").args(program).current_dir(&self.folder);
         let spawned = self.inside(move || {
             prepare(&mut command);
-            command.spawn()
+            // What this program holds back, the one that it starts would hold back, too.
+            let held = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+            let spawned = command.spawn();
+            held.thread_set_mask()?;
+            spawned
         })?;
         let shown = program.join(OsStr::new(" "));
         spawned.with_context(|| format!("cannot start {} in the cage", shown.display()))

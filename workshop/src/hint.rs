@@ -8,7 +8,7 @@ use colored::Colorize;
 
 use crate::progress::{Entry, Progress};
 use crate::steps::{self, Step};
-use crate::{output, project};
+use crate::{output, project, terminal};
 
 /// Gives a hint for the step that you are at; asked again, a plainer one
 ///
@@ -36,6 +36,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let level = options.level.map_or(entry.hints + 1, usize::from).min(last);
     let (hint, about) = hint(step, &entry, level)?;
     let heading = format!("Hint {level} of {last} for step {:02}, {}", step.number, step.title);
+    let hint = output::wrap(hint, terminal::text_width()).join("\n");
     output::print(&format!("{}{about}\n{hint}\n", heading.bold()))?;
     if level < last {
         output::print(&format!("Plainer: {}\n", "cargo workshop hint".bold()))?;

@@ -27,6 +27,8 @@ pub mod project;
 pub mod pty;
 pub mod rootfs;
 pub mod sabotage;
+pub mod schedule;
+mod signals;
 pub mod steps;
 pub mod sudo;
 pub mod terminal;

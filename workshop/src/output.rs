@@ -8,13 +8,34 @@ use nix::errno::Errno;
 
 /// Writes the text to stdout. A reader that has seen enough (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
+    write(text.as_bytes())
+}
+
+/// The same, with bytes of any kind.
+pub fn write(bytes: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(anyhow!("cannot write to stdout: {}. Is the disk full?", reason(&error)))
         }
         _ => Ok(()),
     }
+}
+
+/// Breaks a text into lines that are no wider than `width`, at blanks; longer words stay whole.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().filter(|line| {
+            line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width
+        });
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => *line += &format!(" {word}"),
+            None => lines.push(word.to_string()),
+        }
+    }
+    lines
 }
 
 /// Writes a line to stderr that is no error.
@@ -37,5 +58,18 @@ pub fn reason(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => Errno::from_raw(number).desc().to_string(),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrap;
+
+    #[test]
+    fn lines_break_at_blanks_and_words_stay_whole() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a /very/long/path b", 5), ["a", "/very/long/path", "b"]);
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap("äöü äöü", 7), ["äöü äöü"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The terminal that this program runs on.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,11 +15,24 @@ use nix::unistd;
 pub struct Raw(Termios);
 
 impl Raw {
-    /// Hands keys over as they are pressed, Ctrl-C too.
+    /// Hands keys over as they are pressed, Ctrl-C too, and leaves what is printed alone.
     pub fn enter() -> Result<Self> {
+        Self::change(termios::cfmakeraw)
+    }
+
+    /// The same for the keys only: a line feed still begins a new line.
+    pub fn for_keys() -> Result<Self> {
+        Self::change(|modes| {
+            let output = modes.output_flags;
+            termios::cfmakeraw(modes);
+            modes.output_flags = output;
+        })
+    }
+
+    fn change(make: impl FnOnce(&mut Termios)) -> Result<Self> {
         let before = termios::tcgetattr(io::stdin()).context("cannot read the terminal's modes")?;
         let mut raw = before.clone();
-        termios::cfmakeraw(&mut raw);
+        make(&mut raw);
         termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw)
             .context("cannot set the terminal's modes")?;
         Ok(Self(before))
@@ -62,6 +75,12 @@ pub fn size() -> (u16, u16) {
     let stty = Command::new("stty").arg("size").stdin(Stdio::inherit()).output();
     let text = stty.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     parse(&text.unwrap_or_default()).unwrap_or((24, 80))
+}
+
+/// How wide a line of text may be: as wide as the terminal, but no wider than one reads well. In a
+/// pipe nothing is broken.
+pub fn text_width() -> usize {
+    if io::stdout().is_terminal() { usize::from(size().1).clamp(30, 100) } else { usize::MAX }
 }
 
 /// Reads `24 80`.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{Candidate, SKIPPED};
 use crate::checks::mistakes::Mistake;
 use crate::checks::{self, Check, Kind, Stage, Verdict};
-use crate::output;
 use crate::steps::{self, Step};
+use crate::{output, terminal};
 
 /// One check's verdict on one binary.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,14 +77,15 @@ impl Report {
 }
 
 /// All verdicts so far.
-#[derive(Default)]
 pub(super) struct Tally {
     reports: Vec<Report>,
+    /// How wide what is told of them may be.
+    width: usize,
 }
 
 impl Tally {
-    pub(super) fn of(reports: &[Report]) -> Self {
-        Self { reports: reports.to_vec() }
+    pub(super) fn of(reports: Vec<Report>) -> Self {
+        Self { reports, width: terminal::text_width() }
     }
 
     pub(super) fn add(&mut self, report: Report) {
@@ -129,13 +130,7 @@ impl Tally {
         if verdict.holds {
             return format!("  {} {since} {title}\n", "✓".green().bold());
         }
-        let line = |label: &str, text: &str| {
-            if text.is_empty() {
-                String::new()
-            } else {
-                format!("         {:<16}{text}\n", label.bold())
-            }
-        };
+        let line = |label: &str, text: &str| self.labelled(label, text);
         [
             format!("  {} {since} {title}\n", "✗".red().bold()),
             line("expected", &verdict.expected),
@@ -144,6 +139,23 @@ impl Tally {
             line("see it by hand", &report.by_hand),
         ]
         .concat()
+    }
+
+    /// A text beside its label, or below it where there is little room.
+    fn labelled(&self, label: &str, text: &str) -> String {
+        const LABEL: usize = 16;
+        const MARGIN: usize = 9;
+        if text.is_empty() {
+            return String::new();
+        }
+        let (label, width) = (label.bold(), self.width);
+        if width < 60 {
+            let lines = output::wrap(text, width - 6).join("\n      ");
+            return format!("    {label}\n      {lines}\n");
+        }
+        let margin = " ".repeat(MARGIN);
+        let lines = output::wrap(text, width - MARGIN - LABEL);
+        format!("{margin}{label:<LABEL$}{}\n", lines.join(&format!("\n{margin}{:LABEL$}", "")))
     }
 
     /// The mistake, if it is known; told once, however many checks it turns red.

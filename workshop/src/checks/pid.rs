@@ -47,7 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
         since: Step(5),
         until: LAST,
         kind: Kind::New,
-        by_hand: "run sh -c '(sleep 1 &) ; sleep 100', then ps -e | grep defunct outside",
+        by_hand: "cargo run -p stepNN run sh -c '(sleep 1 &); sleep 100', then ps -e | grep defunct outside",
         probe: orphans,
     },
     Check {

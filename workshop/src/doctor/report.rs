@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result};
-use colored::{ColoredString, Colorize};
+use colored::{Color, ColoredString, Colorize};
 use nix::unistd::geteuid;
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use super::cures::{Cures, Family};
 use super::needs::Need;
 use super::tries::{Finding, Status};
 use crate::checks::Stage;
-use crate::steps;
+use crate::{output, steps, terminal};
 
 type Found = [(Need, Finding)];
 
@@ -26,7 +26,7 @@ const GROUPS: [(Need, &str); 5] = [
 
 /// A line for each need, under those that are not well what to do, and the verdict.
 pub(super) fn text(found: &Found, stage: Option<Stage>) -> Result<String> {
-    let family = Family::here();
+    let (family, width) = (Family::here(), terminal::text_width());
     let mut text =
         format!("  {:<10} {:<5} {}\n", "", "since", "need: what was seen").dimmed().to_string();
     let (mut group, mut told) = ("", HashSet::new());
@@ -36,29 +36,37 @@ pub(super) fn text(found: &Found, stage: Option<Stage>) -> Result<String> {
             text += &format!("{}\n", heading.bold());
             group = heading;
         }
-        text += &line(*need, finding, stage)?;
+        text += &line(*need, finding, stage, width)?;
         let cures = cures(*need, finding).lines(family);
         // Many have one cause, and then one cure will do for all.
         if finding.status != Status::Works && told.insert(cures.clone()) {
-            text += &format!("      {}\n", need.facts().what);
+            text += &format!("      {}\n", wrapped(need.facts().what, 6, width));
             for cure in cures {
+                // Left for the terminal to break: it is copied.
                 text += &format!("      {} {cure}\n", "mend it:".bold());
             }
         }
     }
-    text += &format!("\n{}\n", verdict(found, stage));
+    let (verdict, colour) = verdict(found, stage);
+    text += &format!("\n{}\n", wrapped(&verdict, 0, width).color(colour).bold());
     Ok(text)
 }
 
 /// `  ✓ works     03    UTS namespace: created`
-fn line(need: Need, finding: &Finding, stage: Option<Stage>) -> Result<String> {
+fn line(need: Need, finding: &Finding, stage: Option<Stage>, width: usize) -> Result<String> {
     let mark = match finding.status {
         Status::Works => "✓ works   ".green(),
         Status::Degraded => "~ degraded".yellow(),
         Status::Cannot => "✗ cannot  ".red(),
     };
     let since = who(need, stage)?;
-    Ok(format!("  {} {since:<5} {}: {}\n", mark.bold(), need.facts().label, finding.seen))
+    let text = format!("{}: {}", need.facts().label, finding.seen);
+    Ok(format!("  {} {since:<5} {}\n", mark.bold(), wrapped(&text, 19, width)))
+}
+
+/// A text that begins in a column, with its other lines below.
+fn wrapped(text: &str, column: usize, width: usize) -> String {
+    output::wrap(text, width.saturating_sub(column)).join(&format!("\n{:column$}", ""))
 }
 
 /// The first who needs it.
@@ -75,7 +83,7 @@ fn cures(need: Need, finding: &Finding) -> Cures {
     finding.cures.clone().unwrap_or(need.facts().cures.clone())
 }
 
-fn verdict(found: &Found, stage: Option<Stage>) -> ColoredString {
+fn verdict(found: &Found, stage: Option<Stage>) -> (String, Color) {
     let whose = match stage {
         None => "the steps and final need".to_string(),
         Some(Stage::Final) => "final needs".to_string(),
@@ -83,11 +91,11 @@ fn verdict(found: &Found, stage: Option<Stage>) -> ColoredString {
     };
     let (missing, degraded) = (labels(found, Status::Cannot), labels(found, Status::Degraded));
     match (missing.as_str(), degraded.as_str()) {
-        ("", "") => format!("All that {whose} is here").green().bold(),
+        ("", "") => (format!("All that {whose} is here"), Color::Green),
         ("", degraded) => {
-            format!("Nothing that {whose} is missing, but degraded: {degraded}").yellow().bold()
+            (format!("Nothing that {whose} is missing, but degraded: {degraded}"), Color::Yellow)
         }
-        (missing, _) => format!("Not all that {whose} is to be had: {missing}").red().bold(),
+        (missing, _) => (format!("Not all that {whose} is to be had: {missing}"), Color::Red),
     }
 }
 

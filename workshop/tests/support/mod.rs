@@ -28,3 +28,5 @@ pub fn rootfs() -> &'static Path {
 pub fn runtime() -> Subject {
     Subject::runtime(project::binaries().unwrap().join("final"))
 }
+
+pub mod learner;
