@@ -21,7 +21,7 @@ const GROUPS: [(Need, &str); 5] = [
     (Need::Uts, "Namespaces"),
     (Need::Rootfs, "Files"),
     (Need::Pids, "Limits"),
-    (Need::Bridge, "Network"),
+    (Need::Bridge, "Network and programs"),
 ];
 
 /// A line for each need, under those that are not well what to do, and the verdict.
