@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// The commands; the same text three times where the distribution makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cures {
+pub(super) struct Cures {
     /// On Debian, Ubuntu and what is made from them
-    pub debian: Cow<'static, str>,
+    pub(super) debian: Cow<'static, str>,
     /// On Fedora and what is made from it
-    pub fedora: Cow<'static, str>,
+    pub(super) fedora: Cow<'static, str>,
     /// On Arch and what is made from it
-    pub arch: Cow<'static, str>,
+    pub(super) arch: Cow<'static, str>,
 }
 
 /// Who is root and yet may not do it sits in a container.

@@ -21,10 +21,9 @@ use crate::output;
 use crate::steps::{self, Step};
 
 pub use ask::play;
-pub use cures::Cures;
 pub use needs::{Facts, Need};
 pub use table::TABLE;
-pub use tries::{Finding, Status};
+use tries::Status;
 
 /// Tries whether this machine can do what the steps need
 ///

@@ -20,7 +20,7 @@ use crate::output::reason;
 /// How far the machine offers something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(super) enum Status {
     /// All is well
     Works,
     /// One can go on, but something will be missing
@@ -31,11 +31,11 @@ pub enum Status {
 
 /// What an attempt found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub(super) struct Finding {
     /// The verdict
-    pub status: Status,
+    pub(super) status: Status,
     /// What was seen
-    pub seen: String,
+    pub(super) seen: String,
     /// What mends it, if that is not what usually does
     pub(super) cures: Option<Cures>,
 }
