@@ -22,6 +22,7 @@ pub use make_rootfs::mountinfo;
 pub mod mine;
 pub mod network;
 pub mod output;
+pub mod patch;
 pub mod progress;
 pub mod project;
 pub mod pty;

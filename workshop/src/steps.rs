@@ -173,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn whoever_teaches_finds_questions_and_pitfalls() {
+        for step in all().unwrap() {
+            let kinds: Vec<_> =
+                step.notes.iter().map(|note| note.split_once(": ").unwrap().0).collect();
+            let count = |kind| kinds.iter().filter(|it| **it == kind).count();
+            let known = ["Ask", "Demo", "Goes wrong", "Skip"].map(count);
+            assert_eq!(known.iter().sum::<usize>(), kinds.len(), "{}: {kinds:?}", step.package);
+            assert!(known[0] >= 2 && known[2] >= 1, "{}: {kinds:?}", step.package);
+            assert!(step.exercise.ends_with('.'), "{}: {}", step.package, step.exercise);
+        }
+    }
+
+    #[test]
     fn an_unknown_name_lists_the_known_ones() {
         for name in ["", "0", "11", "step", "step05-uts", "-5", "PID"] {
             let error = Step::find(name).unwrap_err().to_string();
