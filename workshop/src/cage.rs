@@ -182,7 +182,7 @@ impl Drop for Cage {
 }
 
 /// By this name `clean` knows who made a cgroup.
-fn new_name() -> String {
+pub(crate) fn new_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("workshop-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -153,20 +153,25 @@ impl PidsCgroup {
 
     /// The nearest cgroup, from this one upwards, in which a new one gets the pids controller.
     pub fn parent_for_new(&self) -> Result<PathBuf> {
-        let hands_down = |folder: &&Path| {
-            let list = fs::read_to_string(folder.join("cgroup.subtree_control"));
-            self.version == 1
-                || list.is_ok_and(|list| list.split_whitespace().any(|name| name == "pids"))
-        };
-        let found = self.folder.ancestors().find(hands_down).map(Path::to_path_buf);
-        found.with_context(|| {
-            format!(
-                "cannot find the pids controller: no cgroup from {} upwards hands it down. Boot with \
-                 systemd; start Docker with --privileged --cgroupns=host",
-                self.folder.display()
-            )
-        })
+        parent_for_new(self.version, &self.folder, "pids")
     }
+}
+
+/// The nearest cgroup, from a folder upwards, in which a new one gets the controller.
+pub fn parent_for_new(version: u8, folder: &Path, controller: &str) -> Result<PathBuf> {
+    let hands_down = |folder: &&Path| {
+        let list = fs::read_to_string(folder.join("cgroup.subtree_control"));
+        version == 1
+            || list.is_ok_and(|list| list.split_whitespace().any(|name| name == controller))
+    };
+    let found = folder.ancestors().find(hands_down).map(Path::to_path_buf);
+    found.with_context(|| {
+        format!(
+            "cannot find the {controller} controller: no cgroup from {} upwards hands it down. Boot \
+             with systemd; start Docker with --privileged --cgroupns=host",
+            folder.display()
+        )
+    })
 }
 
 /// Every process in a cgroup and in those below it.

@@ -19,7 +19,6 @@ pub mod home;
 pub mod kernel;
 pub mod ladder;
 pub use make_rootfs::mountinfo;
-pub mod machine;
 pub mod mine;
 pub mod network;
 pub mod output;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use workshop::steps::Need;
 use workshop::{
     bench, check, class, clean, demo, diff, doctor, hint, home, mine, output, project, rootfs,
     sabotage, transcript, vm,
@@ -52,6 +53,12 @@ enum Command {
         #[arg(long)]
         mine: Option<PathBuf>,
         sessions: Vec<String>,
+    },
+    /// What `doctor` does, each in a process of its own
+    #[command(hide = true)]
+    Try {
+        #[arg(required = true)]
+        needs: Vec<Need>,
     },
     /// What `cargo workshop` does as root
     #[command(hide = true)]
@@ -120,6 +127,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
             Command::Bench(options) => bench::bench(&options),
             Command::Play { mine, sessions } => transcript::print(&sessions, mine.as_deref()),
+            Command::Try { needs } => doctor::play(&needs),
             Command::Proofs => home::proofs(),
             Command::BenchPart { plan } => bench::play(&plan),
             Command::VmPart(part) => vm::play(&part),

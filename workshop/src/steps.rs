@@ -6,6 +6,9 @@ use std::sync::LazyLock;
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
 
+use crate::checks::Stage;
+pub use crate::doctor::Need;
+
 /// One step of the ladder.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,40 +88,45 @@ pub struct Sabotage {
     pub answer: String,
 }
 
-/// Something that not every machine offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Need {
-    /// The rights of root, or sudo to get them.
-    Root,
-    /// A root filesystem, which `cargo workshop rootfs` makes.
-    Rootfs,
-    /// The pids controller of cgroups.
-    Pids,
-    /// The overlay filesystem.
-    Overlay,
-    /// The program ip.
-    Ip,
-}
-
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Ladder {
+    checks: Needs,
+    r#final: Needs,
     step: Vec<Step>,
 }
 
-static STEPS: LazyLock<Result<Vec<Step>, toml::de::Error>> = LazyLock::new(|| {
-    let ladder: Ladder = toml::from_str(include_str!("../steps.toml"))?;
-    Ok(ladder.step)
-});
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Needs {
+    needs: Vec<Need>,
+}
+
+static LADDER: LazyLock<Result<Ladder, toml::de::Error>> =
+    LazyLock::new(|| toml::from_str(include_str!("../steps.toml")));
+
+fn ladder() -> Result<&'static Ladder> {
+    LADDER.as_ref().map_err(|error| {
+        anyhow!("cannot read workshop/steps.toml: {error}. Mend it and build again")
+    })
+}
 
 /// All steps, from the first rung up. The list is compiled in, so it is never missing.
 pub fn all() -> Result<&'static [Step]> {
-    match &*STEPS {
-        Ok(steps) => Ok(steps),
-        Err(error) => {
-            Err(anyhow!("cannot read workshop/steps.toml: {error}. Mend it and build again"))
-        }
+    Ok(&ladder()?.step)
+}
+
+/// What the machine must offer to a stage.
+pub fn needs(stage: Stage) -> Result<&'static [Need]> {
+    match stage {
+        Stage::Step(number) => Ok(&Step::find(&number.to_string())?.needs),
+        Stage::Final => Ok(&ladder()?.r#final.needs),
     }
+}
+
+/// What the machine must offer for anything to be checked.
+pub fn needs_of_checks() -> Result<&'static [Need]> {
+    Ok(&ladder()?.checks.needs)
 }
 
 impl Step {
