@@ -1,15 +1,13 @@
 //! `cargo workshop`: the helper that goes with the steps.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use workshop::steps::{self, Step};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use workshop::{
-    bench, check, class, clean, demo, diff, doctor, hint, home, ladder, mine, output, project,
-    rootfs, sabotage, transcript, vm,
+    bench, check, class, clean, demo, diff, doctor, hint, home, mine, output, project, rootfs,
+    sabotage, transcript, vm,
 };
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
@@ -27,7 +25,7 @@ enum Command {
     Start(mine::start::Options),
     Check(check::Options),
     Hint(hint::Options),
-    Diff(Diff),
+    Diff(diff::Options),
     CatchUp(mine::start::CatchUp),
     Restore(mine::keep::Options),
     Break(sabotage::Options),
@@ -66,28 +64,6 @@ enum Command {
     /// What the virtual machine is made of
     #[command(subcommand, hide = true)]
     VmPart(vm::Part),
-}
-
-/// Shows what changes from one step to another
-///
-/// Coloured on a terminal; in a pipe a patch that makes the first step's source the second's:
-/// `cargo workshop diff 04 05 | patch mine/src/main.rs`
-#[derive(Args)]
-#[command(override_usage = "cargo workshop diff <FROM> <TO>\n       cargo workshop diff --stat")]
-struct Diff {
-    /// The step to start from: its number or its name, as 04 or child
-    #[arg(value_parser = step, required_unless_present = "stat")]
-    from: Option<&'static Step>,
-    /// The step to arrive at
-    #[arg(value_parser = step, required_unless_present = "stat")]
-    to: Option<&'static Step>,
-    /// Counts the changed lines between all neighbours and compares them with the budget
-    #[arg(long, conflicts_with_all = ["from", "to"])]
-    stat: bool,
-}
-
-fn step(name: &str) -> Result<&'static Step> {
-    Step::find(name)
 }
 
 /// The commands by who needs them. Attendees get no more than they can take in at a glance.
@@ -132,7 +108,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::Start(options) => mine::start::start(&options),
             Command::Check(options) => check::check(&options),
             Command::Hint(options) => hint::run(&options),
-            Command::Diff(options) => differences(&options),
+            Command::Diff(options) => diff::run(&options),
             Command::CatchUp(options) => mine::start::catch_up(&options),
             Command::Restore(options) => mine::keep::restore(&options),
             Command::Break(options) => sabotage::run(&options),
@@ -149,24 +125,6 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::VmPart(part) => vm::play(&part),
         },
     }
-}
-
-fn differences(args: &Diff) -> Result<ExitCode> {
-    let project = project::root()?;
-    let text = match (args.from, args.to) {
-        (Some(from), Some(to)) => {
-            let hunks = diff::steps(&project, from, to)?;
-            let file = |step: &Step| format!("{}/src/main.rs", step.folder);
-            if io::stdout().is_terminal() {
-                diff::pretty(&file(from), &file(to), &hunks)
-            } else {
-                diff::patch(&file(from), &hunks)
-            }
-        }
-        _ => ladder::table(&ladder::pairs(&project, steps::all()?)?),
-    };
-    output::print(&text)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Step {
     pub r#try: String,
     /// What there is to see then, in Markdown.
     pub shows: String,
+    /// Where it went in the runtime: modules, as paths below `final/src`.
+    pub r#final: Vec<String>,
     /// The check that proves it in one line.
     pub proof: String,
     /// How long it takes to teach.

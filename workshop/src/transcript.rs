@@ -68,7 +68,7 @@ pub fn lines(session: &str, version: u8) -> impl Iterator<Item = &str> {
 }
 
 /// Plays a session and hands the transcript to `compare`, which panics if it is not as recorded.
-/// In it `cargo run -p mine` starts the program `mine`, if there is one.
+/// In it `cargo mine` starts the program `mine`, if there is one.
 pub fn test(name: &str, session: &str, mine: Option<&Path>, compare: impl FnOnce(&str)) {
     if !testing::root(name) {
         return;

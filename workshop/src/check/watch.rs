@@ -14,9 +14,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use colored::Colorize;
+use nix::sys::signal::Signal;
 
-use super::{Detail, Target, own};
+use super::{Detail, Target, build, own};
 use crate::progress::Progress;
+use crate::signals::Signals;
 use crate::steps::Step;
 use crate::terminal::{self, Key, Raw};
 use crate::{mine, output, project};
@@ -74,7 +76,7 @@ fn check(step: &'static Step) -> Result<bool> {
     output::print(&"─".repeat(40).dimmed().to_string())?;
     output::print("\n")?;
     let target = Target { what: Some(number(step)), ..Target::default() };
-    match own(step, &target, Detail::Brief) {
+    match build(&target).and_then(|()| own(step, &target, Detail::Brief)) {
         Ok(tally) => Ok(tally.exit_code() == ExitCode::SUCCESS),
         Err(error) => {
             output::complain(&format!("{error:#}"));
@@ -86,9 +88,13 @@ fn check(step: &'static Step) -> Result<bool> {
 /// Another command of this program, which has the terminal meanwhile.
 fn itself(words: &[&str]) -> Result<()> {
     let program = env::current_exe().context("cannot tell this program's own path")?;
-    let status = Command::new(program).args(words).status();
+    let mut itself = Command::new(program).args(words).spawn().context("cannot start it again")?;
+    // Ctrl-C is for the pager.
+    let mut signals = Signals::hold([Signal::SIGINT, Signal::SIGQUIT])?;
+    let ended = itself.wait();
+    while signals.next().is_some() {}
     // What went wrong has been said.
-    status.map(|_| ()).context("cannot start this program again")
+    ended.map(|_| ()).context("cannot wait for it")
 }
 
 fn keys(step: &Step) -> String {

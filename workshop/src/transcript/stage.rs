@@ -25,14 +25,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const PROMPT: &str = "\x1e";
 
 /// Stands for cargo, which is not there in the cage: `cargo run -p step05 ...` starts the binary
-/// that has been built. Final keeps its images and state in the session's folder, and its container
-/// gets a prompt for sh, which has no settings to read one from.
+/// that has been built, `cargo mine ...` the learner's. Final keeps its images and state in the
+/// session's folder, and its container gets a prompt for sh, which has no settings to read one from.
 const CARGO: &str = r#"#!/bin/sh
+export PS1="$MARK# "
+if [ "$1" = mine ]; then
+    shift
+    exec "$MINE" "$@"
+fi
 shift 2
 package=$1
 shift
-export PS1="$MARK# "
-[ "$package" != mine ] || exec "$MINE" "$@"
 [ "$package" = final ] || exec "$BINARIES/$package" "$@"
 [ "$1" != -- ] || shift
 for last; do :; done
