@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use workshop::diff::Kind;
+use workshop::patch;
 use workshop::steps::{self, Step};
 
 use crate::colour::{self, escape};
 use crate::difference::{Difference, Part};
 use crate::items::Items;
-use crate::patch;
 use crate::project::{FILES, Project};
 
 /// Unchanged lines that are shown around changed ones.

@@ -62,7 +62,9 @@ impl Cage {
             folder: folder.to_path_buf(),
         };
         cage.make_others()?;
-        cage.thread = cage.inside(enter_namespaces)?.context("cannot build the cage")?;
+        let own = folder.to_path_buf();
+        cage.thread =
+            cage.inside(move || enter_namespaces(&own))?.context("cannot build the cage")?;
         Ok(cage)
     }
 
@@ -218,7 +220,7 @@ pub(crate) fn remove_cgroup(cgroup: &Path) -> Result<()> {
 }
 
 /// Moves this thread into namespaces of its own, and returns its id.
-fn enter_namespaces() -> Result<Pid> {
+fn enter_namespaces(folder: &Path) -> Result<Pid> {
     let flags = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
@@ -232,6 +234,9 @@ fn enter_namespaces() -> Result<Pid> {
     // forgets to make its mounts private is seen to leak them.
     set_all(MsFlags::MS_PRIVATE)?;
     replace_run_and_sys().context("cannot mount the cage's own /run and /sys")?;
+    // A mount of its own, as /home is on many machines: a step that makes only / private leaks here.
+    mount(Some(folder), folder, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+        .with_context(|| format!("cannot mount {} on itself", folder.display()))?;
     set_all(MsFlags::MS_SHARED)?;
     unistd::sethostname(HOSTNAME).context("cannot set the hostname")?;
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();

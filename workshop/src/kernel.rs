@@ -88,6 +88,14 @@ pub fn is_zombie(pid: Pid) -> bool {
     status(pid, "State").is_ok_and(|state| state.starts_with('Z'))
 }
 
+/// The zombies that a process has not waited for. No cgroup lists them any more.
+pub fn zombies_of(parent: Pid) -> Vec<Pid> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = pids.map(Pid::from_raw);
+    pids.filter(|pid| is_zombie(*pid) && self::parent(*pid).is_ok_and(|it| it == parent)).collect()
+}
+
 /// True as long as the process is there and has not ended.
 pub fn is_alive(pid: Pid) -> bool {
     Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)

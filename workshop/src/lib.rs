@@ -23,6 +23,7 @@ pub mod machine;
 pub mod mine;
 pub mod network;
 pub mod output;
+pub mod patch;
 pub mod progress;
 pub mod project;
 pub mod pty;

@@ -102,6 +102,11 @@ impl Terminal {
         self.screen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
+    /// Whether nobody has the terminal open any more.
+    pub fn is_over(&self) -> bool {
+        self.reader.is_finished()
+    }
+
     /// Waits for a text to appear after what was waited for before; tells what appeared up to it.
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
         let mut shown = Vec::new();
@@ -122,7 +127,7 @@ impl Terminal {
         let start = Instant::now();
         let mut shown = self.seen;
         loop {
-            let is_over = self.reader.is_finished();
+            let is_over = self.is_over();
             let screen = self.screen();
             let new = &screen[self.seen..];
             let found = (0..=new.len()).find(|at| new[*at..].starts_with(text.as_bytes()));

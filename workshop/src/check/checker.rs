@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, raise};
 use nix::unistd::geteuid;
 
 use super::{Report, Target, bench, by_hand, candidates};
-use crate::checks::{self, mistakes};
+use crate::checks::{self, mistakes::Search};
 use crate::signals::{STOPPING, Signals};
 use crate::{clean, output, sudo};
 
@@ -163,13 +163,10 @@ fn run(target: &Target) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the supervisor")?;
     for candidate in candidates(target)? {
         let bench = bench(&candidate, target)?;
+        let search = Search::new(candidate.stage, &bench, &candidate.subject);
         for check in checks::valid_at(candidate.stage) {
             let verdict = check.run(&bench, &candidate.subject)?;
-            let mistake = if verdict.holds {
-                None
-            } else {
-                mistakes::behind(check.name, candidate.stage, &bench, &candidate.subject)?
-            };
+            let mistake = if verdict.holds { None } else { search.behind(check.name)? };
             let by_hand = by_hand(check, &candidate);
             let report = Report::new(candidate.stage, check, verdict, mistake, by_hand);
             let line = serde_json::to_string(&report).context("cannot write JSON")?;

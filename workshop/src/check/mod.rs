@@ -18,8 +18,9 @@ use crate::progress::Progress;
 use crate::steps::{self, Step};
 use crate::{checks, mine, output, project, rootfs};
 use checker::Part;
+pub(crate) use report::Bar;
 pub use report::Report;
-use report::{Bar, Tally};
+use report::Tally;
 
 /// The runtime that the steps lead to.
 const FINAL: &str = "final";

@@ -71,7 +71,8 @@ impl Report {
         }
     }
 
-    fn is_red(&self) -> bool {
+    /// Whether it was run and does not hold.
+    pub fn is_red(&self) -> bool {
         !self.verdict.holds && self.skipped.is_none()
     }
 }
@@ -217,10 +218,10 @@ pub(super) fn heading(candidate: &Candidate) -> String {
 }
 
 /// What is being checked just now, on a terminal where somebody waits.
-pub(super) struct Bar(ProgressBar);
+pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    pub(super) fn new(checks: usize) -> Self {
+    pub(crate) fn new(checks: usize) -> Self {
         let watched = io::stdout().is_terminal();
         let target =
             if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -231,14 +232,14 @@ impl Bar {
         Self(bar)
     }
 
-    pub(super) fn now(&self, check: Option<&Check>) {
+    pub(crate) fn now(&self, check: Option<&Check>) {
         match check {
             Some(check) => self.0.set_message(check.name),
             None => self.0.finish_and_clear(),
         }
     }
 
-    pub(super) fn print(&self, text: &str) -> Result<()> {
+    pub(crate) fn print(&self, text: &str) -> Result<()> {
         self.0.inc(1);
         self.0.suspend(|| output::print(text))
     }
