@@ -98,6 +98,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What differs between two sources, unchanged items folded, for a terminal of this many columns.
+pub fn folded(files: [&str; 2], sources: [&str; 2], columns: usize) -> String {
+    difference(files, sources, Some(Screen { columns, sides: false }))
+}
+
 /// None for programs: they get a patch.
 fn screen(options: &Options) -> Option<Screen> {
     let is_terminal = io::stdout().is_terminal();

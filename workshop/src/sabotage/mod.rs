@@ -107,7 +107,7 @@ fn change(project: &Path, variant: &Variant) -> Result<String> {
     let [right, wrong] = variant.sources(project)?;
     let old = format!("{}/src/main.rs", variant.step.folder);
     let new = format!("the riddle {}", variant.sabotage.name);
-    Ok(diff::pretty(&old, &new, &diff::hunks(&right, &wrong)))
+    Ok(diff::folded([&old, &new], [&right, &wrong], terminal::text_width().min(100)))
 }
 
 /// Builds the variant as this user, and has it checked as root.
