@@ -55,7 +55,9 @@ pub(super) fn watch(mut step: &'static Step) -> Result<ExitCode> {
             Wish::Diff => itself(&["diff", "mine", &number(step)])?,
             Wish::Next => {
                 itself(&["start"])?;
-                step = Progress::read(&project)?.current().unwrap_or(step);
+                let current = Progress::read(&project)?.current().unwrap_or(step);
+                green &= current == step;
+                step = current;
                 // It is red before anything has been typed.
                 seen = files(&project);
             }
