@@ -98,8 +98,8 @@ fn every_patch_is_a_riddle() {
 }
 
 #[test]
-fn every_variant_turns_its_checks_red_and_its_mistake_is_recognized() {
-    if !testing::root("every_variant_turns_its_checks_red_and_its_mistake_is_recognized") {
+fn each_riddle_turns_exactly_its_checks_red() {
+    if !testing::root("each_riddle_turns_exactly_its_checks_red") {
         return;
     }
     let (folder, rootfs) = (built(), testing::rootfs().unwrap());
