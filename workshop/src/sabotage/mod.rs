@@ -18,7 +18,7 @@ use crate::steps::Step;
 use crate::{diff, output, project, rootfs, terminal};
 use variant::Variant;
 
-/// Riddles: a mistake is shown, and you guess which checks it turns red
+/// Asks riddles: a mistake is shown, and you guess which checks it turns red
 ///
 /// The step with the mistake is built, as you, and checked, as root, in the cage. The exit status is
 /// 0 if that went well, whatever the guess was.
@@ -37,7 +37,7 @@ pub struct Options {
     /// The checks that you believe to turn red, with commas in between
     #[arg(long, value_name = "CHECKS", requires = "name")]
     guess: Option<String>,
-    /// Guesses nothing
+    /// Shows the answer without asking
     #[arg(long, requires = "name", conflicts_with = "guess")]
     answer: bool,
 }

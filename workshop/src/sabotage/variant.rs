@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::checks::{self, Check, Stage};
 use crate::steps::{self, Sabotage, Step};
-use crate::{diff, patch};
+use crate::{diff, output, patch};
 
 /// A known-wrong variant of a step.
 #[derive(Clone, Copy)]
@@ -86,8 +86,10 @@ fn workspace(manifest: &str, members: &[String]) -> String {
 }
 
 fn read(path: &Path) -> Result<String> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    text.context("the workshop is not complete. `git status` tells what is missing")
+    fs::read_to_string(path).map_err(|error| {
+        let (file, reason) = (path.display(), output::reason(&error));
+        anyhow!("cannot read {file}: {reason}. Is the workshop complete? `git status` tells")
+    })
 }
 
 /// Leaves what is the same alone, so that cargo need not build it again.

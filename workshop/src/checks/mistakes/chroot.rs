@@ -1,11 +1,15 @@
 //! Step 06: another root directory.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 use nix::unistd::Pid;
 
 use super::super::{LAST, Stage::Step};
 use super::{Lab, Mistake};
+use crate::container::token;
 use crate::kernel::identity;
 
 pub(super) const MISTAKES: &[Mistake] = &[
@@ -80,14 +84,20 @@ fn folder(pid: Pid, link: &str) -> Result<(u64, u64)> {
     identity(format!("/proc/{pid}/{link}/."))
 }
 
-/// With a proc in the root filesystem there is a /proc/self/exe, so that it gets further.
+/// Lays a /proc/self/exe into the root filesystem: who starts that one is in there already.
 fn chroot_in_run(lab: &Lab) -> Result<bool> {
-    let proc = lab.rootfs.join("proc");
-    let none: Option<&str> = None;
-    let mounting = move || mount(Some("proc"), &proc, Some("proc"), MsFlags::empty(), none);
-    lab.cage.inside(mounting)?.context("cannot mount proc in the root filesystem")?;
-    let held = lab.hold(":")?;
-    Ok(folder(held.run(), "root")? != identity("/")?)
+    let (proc, mark) = (lab.rootfs.join("proc"), token());
+    let script = format!("#!/bin/sh\necho {mark}\n");
+    let lay = move || -> Result<()> {
+        let none: Option<&str> = None;
+        mount(Some("tmpfs"), &proc, Some("tmpfs"), MsFlags::empty(), none)?;
+        fs::create_dir(proc.join("self"))?;
+        let exe = proc.join("self/exe");
+        fs::write(&exe, script)?;
+        Ok(fs::set_permissions(&exe, fs::Permissions::from_mode(0o755))?)
+    };
+    lab.cage.inside(lay)?.context("cannot lay a program into the root filesystem")?;
+    Ok(lab.run(&["true"])?.stdout.contains(&mark))
 }
 
 fn no_chroot(lab: &Lab) -> Result<bool> {

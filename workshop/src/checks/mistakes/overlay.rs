@@ -21,7 +21,6 @@ pub(super) const MISTAKES: &[Mistake] = &[
         until: LAST,
         explains: &[
             "command-runs",
-            "root",
             "working-directory",
             "only-inside",
             "overlay-root",
