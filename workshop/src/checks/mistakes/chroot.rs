@@ -1,12 +1,14 @@
 //! Step 06: another root directory.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 use nix::unistd::Pid;
 
 use super::super::{LAST, Stage::Step};
 use super::{Lab, Mistake};
-use crate::kernel::identity;
+use crate::kernel::{self, identity};
 
 pub(super) const MISTAKES: &[Mistake] = &[
     Mistake {
@@ -80,14 +82,17 @@ fn folder(pid: Pid, link: &str) -> Result<(u64, u64)> {
     identity(format!("/proc/{pid}/{link}/."))
 }
 
-/// With a proc in the root filesystem there is a /proc/self/exe, so that it gets further.
+/// In a root with all that the host has it gets further: to a command, so that one can look.
 fn chroot_in_run(lab: &Lab) -> Result<bool> {
-    let proc = lab.rootfs.join("proc");
-    let none: Option<&str> = None;
-    let mounting = move || mount(Some("proc"), &proc, Some("proc"), MsFlags::empty(), none);
-    lab.cage.inside(mounting)?.context("cannot mount proc in the root filesystem")?;
-    let held = lab.hold(":")?;
-    Ok(folder(held.run(), "root")? != identity("/")?)
+    let again = "/run/host";
+    let made = lab.cage.inside(move || -> Result<()> {
+        fs::create_dir(again)?;
+        let (flags, none) = (MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>);
+        Ok(mount(Some("/"), again, none, flags, none)?)
+    });
+    made?.with_context(|| format!("cannot mount / on {again}"))?;
+    let held = lab.hold_with(&["--rootfs", again], ":")?;
+    Ok(kernel::link(held.run(), "root")? != "/")
 }
 
 fn no_chroot(lab: &Lab) -> Result<bool> {
