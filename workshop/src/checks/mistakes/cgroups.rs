@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
 use super::super::{LAST, Stage::Step};
 use super::{Lab, Mistake};
+use crate::container::Held;
 use crate::kernel::PidsCgroup;
+use crate::wait::until;
 
 /// What is red if the command is in no cgroup of its own.
 const ALL: &[&str] = &["cgroup", "cgroup-members", "limit-holds", "says-cgroup", "cgroup-removed"];
@@ -94,18 +97,22 @@ fn made(lab: &Lab) -> Vec<PathBuf> {
 
 fn joined_after_fork(lab: &Lab) -> Result<bool> {
     let held = lab.hold(":")?;
-    Ok(is_outside(lab, held.command)? && !is_outside(lab, held.run())?)
+    Ok(is_outside(lab, held.command)? && joins(lab, &held))
 }
 
 fn nobody_joined(lab: &Lab) -> Result<bool> {
     let held = lab.hold(":")?;
-    let outside = is_outside(lab, held.command)? && is_outside(lab, held.run())?;
-    Ok(outside && !made(lab).is_empty())
+    Ok(is_outside(lab, held.command)? && !joins(lab, &held) && !made(lab).is_empty())
 }
 
 fn no_cgroup(lab: &Lab) -> Result<bool> {
     let held = lab.hold(":")?;
-    Ok(is_outside(lab, held.command)? && made(lab).is_empty())
+    Ok(is_outside(lab, held.command)? && !joins(lab, &held) && made(lab).is_empty())
+}
+
+/// Does `run` join a cgroup, be it while the command runs already?
+fn joins(lab: &Lab, held: &Held) -> bool {
+    until(Duration::from_secs(1), || is_outside(lab, held.run()).is_ok_and(|outside| !outside))
 }
 
 fn no_limit(lab: &Lab) -> Result<bool> {
