@@ -18,10 +18,10 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, raise};
 use nix::unistd::geteuid;
 
-use super::{Report, Target, bench, by_hand, candidates};
+use super::{Candidate, Report, Target, bench, by_hand, candidates};
 use crate::checks::{self, mistakes::Search};
 use crate::signals::{STOPPING, Signals};
-use crate::{clean, output, sudo};
+use crate::{clean, doctor, output, sudo};
 
 /// What this program is started as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -162,16 +162,36 @@ fn wait_for_either(pipe: &impl AsFd, signals: &mut Signals) -> Result<()> {
 fn run(target: &Target) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the supervisor")?;
     for candidate in candidates(target)? {
-        let bench = bench(&candidate, target)?;
-        let search = Search::new(candidate.stage, &bench, &candidate.subject);
-        for check in checks::valid_at(candidate.stage) {
-            let verdict = check.run(&bench, &candidate.subject)?;
-            let mistake = if verdict.holds { None } else { search.behind(check.name)? };
-            let by_hand = by_hand(check, &candidate);
-            let report = Report::new(candidate.stage, check, verdict, mistake, by_hand);
-            let line = serde_json::to_string(&report).context("cannot write JSON")?;
-            output::print(&format!("{line}\n"))?;
+        match doctor::cannot(candidate.stage)?.first() {
+            Some((need, seen)) => {
+                skip(&candidate, &format!("{} ({seen})", need.facts().label))?;
+            }
+            None => judge(&candidate, target)?,
         }
     }
     Ok(())
+}
+
+fn judge(candidate: &Candidate, target: &Target) -> Result<()> {
+    let bench = bench(candidate, target)?;
+    let search = Search::new(candidate.stage, &bench, &candidate.subject);
+    for check in checks::valid_at(candidate.stage) {
+        let verdict = check.run(&bench, &candidate.subject)?;
+        let mistake = if verdict.holds { None } else { search.behind(check.name)? };
+        tell(&Report::new(candidate.stage, check, verdict, mistake, by_hand(check, candidate)))?;
+    }
+    Ok(())
+}
+
+/// Where a container cannot run, or cannot be looked at, no check can say anything.
+fn skip(candidate: &Candidate, lack: &str) -> Result<()> {
+    for check in checks::valid_at(candidate.stage) {
+        tell(&Report::skipped(candidate.stage, check, lack, by_hand(check, candidate)))?;
+    }
+    Ok(())
+}
+
+fn tell(report: &Report) -> Result<()> {
+    let line = serde_json::to_string(report).context("cannot write JSON")?;
+    output::print(&format!("{line}\n"))
 }

@@ -71,6 +71,13 @@ impl Report {
         }
     }
 
+    pub(super) fn skipped(stage: Stage, check: &Check, lack: &str, by_hand: String) -> Self {
+        let meaning = format!("This machine cannot do it, for want of {lack}.");
+        let verdict = Verdict::new(false, check.title, "nothing: it was not run", meaning);
+        let skipped = Some(lack.to_string());
+        Self { skipped, ..Self::new(stage, check, verdict, None, by_hand) }
+    }
+
     /// Whether it was run and does not hold.
     pub fn is_red(&self) -> bool {
         !self.verdict.holds && self.skipped.is_none()
@@ -123,10 +130,9 @@ impl Tally {
             format!("{:<width$}", report.since.to_string(), width = report.stage.to_string().len());
         let verdict = &report.verdict;
         if let Some(lack) = &report.skipped {
-            return format!(
-                "  {} {since} {title}: skipped, for want of {lack}\n",
-                "-".yellow().bold()
-            );
+            let told = self.reports.iter().any(|it| it.skipped.as_ref() == Some(lack));
+            let why = if told { String::new() } else { format!(", for want of {lack}") };
+            return format!("  {} {since} {title}: skipped{why}\n", "-".yellow().bold());
         }
         if verdict.holds {
             return format!("  {} {since} {title}\n", "✓".green().bold());
@@ -201,7 +207,10 @@ pub(super) fn what_next(step: &Step, tally: &Tally) -> Result<String> {
         return Ok(format!("A hint: {}\n", command("hint")));
     }
     if tally.skipped() > 0 {
-        return Ok(format!("What is missing here: {}\n", command("doctor")));
+        return Ok(format!(
+            "What is missing here: {}\n",
+            command(&format!("doctor {:02}", step.number))
+        ));
     }
     let mut text = format!("One more thing to try: {}\n", step.exercise);
     text += &format!("Riddles about it: {}\n", command(&format!("break {:02}", step.number)));

@@ -122,7 +122,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(
+    pub(crate) fn new(
         holds: bool,
         expected: impl Into<String>,
         found: impl Into<String>,

@@ -15,7 +15,7 @@ use clap::Args;
 use nix::sys::utsname::uname;
 use nix::unistd::{Pid, geteuid};
 
-use crate::checks::{Check, Stage};
+use crate::checks::Stage;
 use crate::kernel::PidsCgroup;
 use crate::output;
 use crate::steps::{self, Step};
@@ -96,7 +96,8 @@ pub fn verdict_line() -> Result<String> {
     Ok(format!("{}: {}", describe()?, report::verdict_in_short(&found)))
 }
 
-/// What a stage or its checks need and this machine cannot offer, with what was seen. Takes root.
+/// What a stage or its checks need and this machine cannot offer, with what was seen: where there is
+/// any, nothing can be said of that stage. Takes root.
 pub fn cannot(stage: Stage) -> Result<Vec<(Need, String)>> {
     let mut needs = needed(Some(stage))?;
     // On a full disk whatever has been built still runs.
@@ -106,46 +107,9 @@ pub fn cannot(stage: Stage) -> Result<Vec<(Need, String)>> {
     Ok(lacking.map(|(need, finding)| (need, finding.seen)).collect())
 }
 
-/// Why a check is skipped: something that the checks, its own step or one before cannot do without.
-pub fn skips<'a>(
-    check: &Check,
-    lacking: &'a [(Need, String)],
-) -> Result<Option<&'a (Need, String)>> {
-    let needed_by_checks = steps::needs_of_checks()?;
-    for lack in lacking {
-        let since = lack.0.stages()?.first().copied();
-        let is_needed = since.is_some_and(|since| since <= check.since);
-        if is_needed || needed_by_checks.contains(&lack.0) {
-            return Ok(Some(lack));
-        }
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks;
-
-    fn skipped(need: Need) -> Vec<&'static Check> {
-        let lacking = [(need, "it is gone".to_string())];
-        checks::all().filter(|check| skips(check, &lacking).unwrap().is_some()).collect()
-    }
-
-    #[test]
-    fn a_check_is_skipped_from_the_step_on_that_needs_what_is_missing() {
-        let since = skipped(Need::Overlay).iter().map(|check| check.since).min();
-        assert_eq!(since, Some(Stage::Step(9)));
-        assert!(skipped(Need::Overlay).len() < checks::all().count());
-        assert!(skipped(Need::NfTables).iter().all(|check| check.since == Stage::Final));
-        assert!(skips(skipped(Need::Overlay)[0], &[]).unwrap().is_none());
-    }
-
-    #[test]
-    fn without_what_the_cage_needs_nothing_is_checked() {
-        assert_eq!(skipped(Need::Pids).len(), checks::all().count());
-        assert_eq!(skipped(Need::Ip).len(), checks::all().count());
-    }
 
     #[test]
     fn a_step_alone_is_asked_for_its_own_needs_and_those_of_the_checks() {
