@@ -196,7 +196,11 @@ impl Tally {
             (_, 0) => format!("{all} checks, {red} do not hold").red(),
             _ => format!("{all} checks, {red} do not hold, {skipped} skipped").red(),
         };
-        text + &format!("{}\n", verdict.bold())
+        text += &format!("{}\n", verdict.bold());
+        if skipped > 0 {
+            text += &format!("What is missing here: {}\n", "cargo workshop doctor".bold());
+        }
+        text
     }
 }
 
@@ -207,10 +211,7 @@ pub(super) fn what_next(step: &Step, tally: &Tally) -> Result<String> {
         return Ok(format!("A hint: {}\n", command("hint")));
     }
     if tally.skipped() > 0 {
-        return Ok(format!(
-            "What is missing here: {}\n",
-            command(&format!("doctor {:02}", step.number))
-        ));
+        return Ok(String::new());
     }
     let mut text = format!("One more thing to try: {}\n", step.exercise);
     text += &format!("Riddles about it: {}\n", command(&format!("break {:02}", step.number)));
