@@ -84,6 +84,8 @@ fn the_crate_has_what_the_steps_have() {
     for (name, wanted) in mine["dependencies"].as_table().unwrap() {
         assert_eq!(*wanted, workspace["workspace"]["dependencies"][name], "{name}");
     }
+    // Or what has been compiled for the steps would be compiled again.
+    assert_eq!(mine["profile"]["dev"]["debug"], workspace["profile"]["dev"]["debug"]);
     let packages = |path: &str| -> Vec<(toml::Value, toml::Value)> {
         let lock = read(path);
         let packages = lock["package"].as_array().unwrap().iter();
