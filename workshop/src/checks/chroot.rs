@@ -120,7 +120,9 @@ fn rootfs_option(lab: &Lab) -> Result<Verdict> {
     let other = lab.rootfs.with_file_name("another: root, filesystem");
     std::os::unix::fs::symlink("rootfs", &other).ok();
     let word = token();
-    fs::write(lab.rootfs.join(&word), &word).context("cannot write a file for the check")?;
+    // A whole line: what `run` says meanwhile begins another.
+    let line = format!("{word}\n");
+    fs::write(lab.rootfs.join(&word), line).context("cannot write a file for the check")?;
     let path = other.to_string_lossy();
     let mut subject = lab.subject.clone();
     subject.words.extend(["--rootfs".into(), path.as_ref().into()]);
