@@ -97,11 +97,12 @@ fn working_directory(lab: &Lab) -> Result<Verdict> {
 
 fn only_inside(lab: &Lab) -> Result<Verdict> {
     let (inside, outside) = (token(), token());
-    fs::write(lab.rootfs.join(&inside), &inside).context("cannot write a file for the check")?;
+    fs::write(lab.rootfs.join(&inside), format!("{inside}\n"))
+        .context("cannot write a file for the check")?;
     let folder = lab.rootfs.parent().context("the root filesystem lies in a folder")?;
     let secret = folder.join(&outside);
-    fs::write(&secret, &outside).context("cannot write a file for the check")?;
-    let script = format!("cat /{inside}; echo; cat {}", secret.display());
+    fs::write(&secret, format!("{outside}\n")).context("cannot write a file for the check")?;
+    let script = format!("cat /{inside}; cat {}", secret.display());
     let output = lab.run(&["/bin/sh", "-c", &script])?.stdout;
     let sees = |word: &str| output.lines().any(|line| line == word);
     let found = match (sees(&inside), sees(&outside)) {
