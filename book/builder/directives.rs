@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use workshop::schedule::Page;
 use workshop::steps::Step;
 
 use crate::colour::{self, escape};
@@ -11,10 +12,13 @@ use crate::coverage::Coverage;
 use crate::experiments::{self, Shown};
 use crate::fence::Fence;
 use crate::project::{FILES, Project};
-use crate::schedule::{Page, schedule};
+use crate::schedule::schedule;
 use crate::skeleton::Outline;
 use crate::transcript::{self, terminal_html};
 use crate::view;
+
+/// How notes for instructors begin.
+const NOTES: &str = "<aside class=\"notes\" aria-label=\"For instructors\">";
 
 /// What has been gathered from all chapters so far.
 #[derive(Default)]
@@ -202,6 +206,8 @@ impl<'a> Chapter<'a> {
             ("picture", [name, _, ..]) => self.picture(name, arguments),
             ("experiments", []) => experiments::tables(self.project, self.pages),
             ("schedule", [length]) => schedule(self.pages, length),
+            ("exercise", [step]) => self.inline(&Step::find(step)?.exercise),
+            ("notes", [step]) => self.notes(Step::find(step)?),
             ("predict" | "question" | "notes" | "hint", []) => Ok(self.opens(name)),
             ("fold", [_, ..]) => {
                 self.block(name);
@@ -260,6 +266,16 @@ impl<'a> Chapter<'a> {
         ))
     }
 
+    /// What steps.toml tells who teaches a step.
+    fn notes(&mut self, step: &Step) -> Result<String> {
+        let mut list = String::new();
+        for note in &step.notes {
+            let (kind, text) = note.split_once(": ").context("a note begins with its kind")?;
+            list += &format!("- **{kind}**: {}\n", self.inline(text)?);
+        }
+        Ok(format!("{NOTES}\n\n{list}\n</aside>\n"))
+    }
+
     fn picture(&self, name: &str, arguments: &str) -> Result<String> {
         let alternative = arguments.trim()[name.len()..].trim();
         let alternative = alternative
@@ -305,7 +321,7 @@ impl<'a> Chapter<'a> {
                 self.hints += 1;
                 format!("<details class=\"hint\">\n<summary>Hint {}</summary>\n\n", self.hints)
             }
-            "notes" => "<aside class=\"notes\" aria-label=\"For instructors\">\n\n".to_string(),
+            "notes" => format!("{NOTES}\n\n"),
             name => format!("<div class=\"{name}\">\n\n"),
         }
     }

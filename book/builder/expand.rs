@@ -6,14 +6,13 @@ use mdbook_preprocessor::book::{Book, BookItem};
 use mdbook_preprocessor::errors::Result;
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
-use workshop::steps;
+use workshop::schedule;
 
 use crate::build::report;
 use crate::commands::{Command, Known};
 use crate::directives::{Chapter, Gathered};
 use crate::experiments;
 use crate::project::Project;
-use crate::schedule::{Page, minutes};
 
 /// Its name in book.toml.
 pub const NAME: &str = "workshop";
@@ -30,19 +29,7 @@ impl Preprocessor for Expand {
         let root = context.root.parent().unwrap_or(&context.root).canonicalize()?;
         let project = Project::read(&root)?;
         let source = Path::new("book").join(&context.config.book.src);
-        let folders: Vec<&str> = steps::all()?.iter().map(|step| step.folder.as_str()).collect();
-        let pages: Vec<Page> = book
-            .chapters()
-            .enumerate()
-            .filter_map(|(number, chapter)| {
-                let path = chapter.path.as_ref()?;
-                let link = path.with_extension("html").display().to_string();
-                let is_step =
-                    folders.iter().any(|folder| path.with_extension("") == Path::new(folder));
-                let (title, minutes) = (chapter.name.clone(), minutes(&chapter.content));
-                Some(Page { number, is_step, title, link, minutes })
-            })
-            .collect();
+        let pages = schedule::pages(&root.join(&source))?;
         let mut gathered = Gathered::default();
         book.for_each_mut(|item| {
             if let BookItem::Chapter(chapter) = item

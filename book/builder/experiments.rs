@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use workshop::schedule::Page;
 
 use crate::project::Project;
-use crate::schedule::Page;
 
 /// The list.
 pub const LIST: &str = "book/experiments.toml";
@@ -64,8 +64,7 @@ pub fn tables(project: &Project, pages: &[Page]) -> Result<String> {
         );
         text += "| --- | --- | --- |\n";
         for Experiment { what, page, wrong, .. } in document.experiment {
-            let link = page.replace(".md", ".html");
-            let title = pages.iter().find(|it| it.link == link).map_or(&page, |it| &it.title);
+            let title = pages.iter().find(|it| it.file == page).map_or(&page, |it| &it.title);
             let _ = writeln!(
                 text,
                 "| {} | [{title}]({page}) | {} |",

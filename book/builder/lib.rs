@@ -12,7 +12,6 @@ pub mod experiments;
 pub mod fence;
 pub mod items;
 pub mod links;
-pub mod patch;
 pub mod project;
 pub mod schedule;
 pub mod serve;

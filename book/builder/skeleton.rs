@@ -14,17 +14,21 @@ const SKELETON: [(&str, &[Part]); 10] = [
     ("The difference", &[("diff", None)]),
     ("Run it", &[("session", None)]),
     ("Break it", &[("session", None)]),
-    ("Your turn", &[("hint", Some(3)), ("solution", Some(1))]),
+    ("Your turn", &[("exercise", Some(1)), ("hint", Some(3)), ("solution", Some(1))]),
     ("How Docker and runc do it", &[]),
     ("Questions", &[("question", Some(3))]),
-    ("For instructors", &[("notes", None)]),
+    ("For instructors", &[("notes", Some(1))]),
 ];
+
+/// The directives that show what steps.toml says of the chapter's own step.
+const ITS_OWN: [&str; 3] = ["step", "exercise", "notes"];
 
 /// A chapter's headings, and the directives below each.
 #[derive(Default)]
 pub struct Outline {
     sections: Vec<Section>,
-    bars: Vec<String>,
+    /// Directives that name a step: `step`, `05`
+    of_steps: Vec<(String, String)>,
 }
 
 struct Section {
@@ -44,8 +48,8 @@ impl Outline {
 
     /// A directive on a line of its own.
     pub fn directive(&mut self, name: &str, words: &[&str]) {
-        if name == "step" {
-            self.bars.extend(words.iter().map(ToString::to_string));
+        if let [word] = words {
+            self.of_steps.push((name.to_string(), word.to_string()));
         }
         if let Some(section) = self.sections.last_mut() {
             section.directives.push(name.to_string());
@@ -59,8 +63,11 @@ impl Outline {
             return Vec::new();
         };
         let mut faults = Vec::new();
-        if !self.bars.iter().any(|name| Step::find(name).is_ok_and(|it| it == step)) {
-            faults.push((1, format!("{{{{#step {:02}}}}} is missing", step.number)));
+        for own in ITS_OWN {
+            let names_it = |word: &str| Step::find(word).is_ok_and(|it| it == step);
+            if !self.of_steps.iter().any(|(name, word)| name == own && names_it(word)) {
+                faults.push((1, format!("{{{{#{own} {:02}}}}} is missing", step.number)));
+            }
         }
         let mut last = 1;
         for (heading, parts) in SKELETON {

@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use workshop::diff::Kind;
+use workshop::patch;
 use workshop::steps::{self, Step};
 
 use crate::colour::{self, escape};
 use crate::difference::{Difference, Part};
 use crate::items::Items;
-use crate::patch;
 use crate::project::{FILES, Project};
 
 /// Unchanged lines that are shown around changed ones.
@@ -218,8 +218,29 @@ pub fn bar(project: &Project, step: &Step) -> Result<String> {
         let _ = write!(sizes, " <span>to the next {next}</span>");
     }
     Ok(format!(
-        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><span class=\"try\">{}</span> {sizes} <span>{} minutes</span></p>\n</nav>\n",
+        "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><span class=\"try\">{}</span> {sizes} <span>{} minutes</span></p>\n{}</nav>\n",
         copyable(&try_it(step)),
-        step.minutes
+        step.minutes,
+        needs(step)?
     ))
+}
+
+/// What the machine must offer to a step; what the step before did without stands out.
+fn needs(step: &Step) -> Result<String> {
+    let known = before(step)?.map_or(&[][..], |before| &before.needs);
+    let badges: String = step
+        .needs
+        .iter()
+        .filter(|need| need.has_badge())
+        .map(|need| {
+            let (facts, new) = (need.facts(), !known.contains(need));
+            let (class, tag) = if new { (" class=\"new\"", "b") } else { ("", "span") };
+            let what = escape(facts.what);
+            format!("<li{class} title=\"{what}\"><{tag}>{}</{tag}></li>\n", escape(facts.label))
+        })
+        .collect();
+    if badges.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(format!("<div class=\"needs\"><span>needs</span>\n<ul>\n{badges}</ul></div>\n"))
 }

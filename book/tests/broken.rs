@@ -56,6 +56,7 @@ fn faults_in_a_chapter() {
         ("# One\n\n```text\nls\n", "3: this fence is never closed"),
         ("# One\n\n{{#picture none \"None\"}}\n", "3: cannot read book/src/pictures/none.svg"),
         ("# One\n\n{{#code README.md none}}\n", "3: cannot look into README.md"),
+        ("# One\n\n{{#notes 11}}\n", "3: there is no step '11'"),
         ("# One\n\n{{#solution 05}}\n", "3: cannot read book/exercises/step05.patch"),
         ("# One\n\n```console\n$ one two three four\nx\n```\n", "5: `x` is no command"),
     ]);
@@ -119,6 +120,8 @@ fn chapters_of_steps_have_all_their_parts() {
     let error = small.builds().unwrap_err();
     for fault in [
         "step05-pid.md:1: {{#step 05}} is missing",
+        "step05-pid.md:1: {{#exercise 05}} is missing",
+        "step05-pid.md:1: {{#notes 05}} is missing",
         "step05-pid.md:3: `The idea` has 0 {{#picture}}, not some",
         "step05-pid.md:3: after this, `## Predict` is missing",
         "step05-pid.md:7: `Your turn` has 1 {{#hint}}, not 3",

@@ -16,6 +16,7 @@ fn workshop_alone_makes_the_machine_ready() {
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
     assert!(said.starts_with("Linux ") && said.contains("The ladder\n"), "{said}");
-    assert!(said.contains("Now type     cargo run -p step01 run Hello, world\n"), "{said}");
+    // What comes next depends on how far one is.
+    assert!(said.lines().next_back().is_some_and(|line| line.contains(" cargo ")), "{said}");
     assert!(project::root().unwrap().join("rootfs/bin").is_dir());
 }

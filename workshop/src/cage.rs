@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::{self, Pid};
 
 use crate::kernel::{self, PidsCgroup};
@@ -62,7 +62,9 @@ impl Cage {
             folder: folder.to_path_buf(),
         };
         cage.make_others()?;
-        cage.thread = cage.inside(enter_namespaces)?.context("cannot build the cage")?;
+        let own = folder.to_path_buf();
+        cage.thread =
+            cage.inside(move || enter_namespaces(&own))?.context("cannot build the cage")?;
         Ok(cage)
     }
 
@@ -108,7 +110,11 @@ impl Cage {
         command.arg("--").args(program).current_dir(&self.folder);
         let spawned = self.inside(move || {
             prepare(&mut command);
-            command.spawn()
+            // What this program holds back, the one that it starts would hold back, too.
+            let held = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+            let spawned = command.spawn();
+            held.thread_set_mask()?;
+            spawned
         })?;
         let shown = program.join(OsStr::new(" "));
         spawned.with_context(|| format!("cannot start {} in the cage", shown.display()))
@@ -176,7 +182,7 @@ impl Drop for Cage {
 }
 
 /// By this name `clean` knows who made a cgroup.
-fn new_name() -> String {
+pub(crate) fn new_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("workshop-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
@@ -214,7 +220,7 @@ pub(crate) fn remove_cgroup(cgroup: &Path) -> Result<()> {
 }
 
 /// Moves this thread into namespaces of its own, and returns its id.
-fn enter_namespaces() -> Result<Pid> {
+fn enter_namespaces(folder: &Path) -> Result<Pid> {
     let flags = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
@@ -228,6 +234,9 @@ fn enter_namespaces() -> Result<Pid> {
     // forgets to make its mounts private is seen to leak them.
     set_all(MsFlags::MS_PRIVATE)?;
     replace_run_and_sys().context("cannot mount the cage's own /run and /sys")?;
+    // A mount of its own, as /home is on many machines: a step that makes only / private leaks here.
+    mount(Some(folder), folder, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+        .with_context(|| format!("cannot mount {} on itself", folder.display()))?;
     set_all(MsFlags::MS_SHARED)?;
     unistd::sethostname(HOSTNAME).context("cannot set the hostname")?;
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();

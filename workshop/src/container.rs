@@ -191,10 +191,13 @@ impl Held {
         self.running.end()
     }
 
-    /// Kills `run` alone, as `kill -9` would, and waits for it.
-    pub fn kill_run(mut self) -> Result<()> {
+    /// Kills `run` alone, as `kill -9` would, and waits for it. The streams stay open.
+    pub fn kill_run(&mut self) -> Result<()> {
         kill(self.run(), Signal::SIGKILL).context("cannot kill run")?;
+        // Waiting closes it, and then the command would end by itself.
+        let stdin = self.running.run.stdin.take();
         self.running.run.wait().context("cannot wait for run")?;
+        self.running.run.stdin = stdin;
         Ok(())
     }
 }

@@ -12,24 +12,11 @@ use crate::checks::{self, Bench};
 use crate::container::Subject;
 use crate::progress::Progress;
 use crate::steps::{self, Step};
-use crate::{machine, mine, output, project, rootfs, sudo};
+use crate::{doctor, mine, output, project, rootfs, sudo};
 
 /// Looks at the machine, makes the root filesystem, proves every step once, and shows the ladder.
 pub fn home() -> Result<ExitCode> {
-    let lacks = machine::lacks()?;
-    let verdict = match lacks.len() {
-        0 => "all that the ten steps need is here".green(),
-        _ => "not all that the ten steps need is here".yellow(),
-    };
-    output::print(&format!("{}: {verdict}\n", machine::describe()?))?;
-    for lack in &lacks {
-        output::print(&format!(
-            "  {} from step {:02} on: {}\n",
-            "✗".red().bold(),
-            lack.step,
-            lack.what
-        ))?;
-    }
+    output::print(&format!("{}\n", doctor::verdict_line()?))?;
     rootfs::make_if_missing()?;
     let mut good = true;
     if !marker()?.exists() {

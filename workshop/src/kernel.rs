@@ -88,6 +88,14 @@ pub fn is_zombie(pid: Pid) -> bool {
     status(pid, "State").is_ok_and(|state| state.starts_with('Z'))
 }
 
+/// The zombies that a process has not waited for. No cgroup lists them any more.
+pub fn zombies_of(parent: Pid) -> Vec<Pid> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = pids.map(Pid::from_raw);
+    pids.filter(|pid| is_zombie(*pid) && self::parent(*pid).is_ok_and(|it| it == parent)).collect()
+}
+
 /// True as long as the process is there and has not ended.
 pub fn is_alive(pid: Pid) -> bool {
     Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)
@@ -145,20 +153,25 @@ impl PidsCgroup {
 
     /// The nearest cgroup, from this one upwards, in which a new one gets the pids controller.
     pub fn parent_for_new(&self) -> Result<PathBuf> {
-        let hands_down = |folder: &&Path| {
-            let list = fs::read_to_string(folder.join("cgroup.subtree_control"));
-            self.version == 1
-                || list.is_ok_and(|list| list.split_whitespace().any(|name| name == "pids"))
-        };
-        let found = self.folder.ancestors().find(hands_down).map(Path::to_path_buf);
-        found.with_context(|| {
-            format!(
-                "cannot find the pids controller: no cgroup from {} upwards hands it down. Boot with \
-                 systemd; start Docker with --privileged --cgroupns=host",
-                self.folder.display()
-            )
-        })
+        parent_for_new(self.version, &self.folder, "pids")
     }
+}
+
+/// The nearest cgroup, from a folder upwards, in which a new one gets the controller.
+pub fn parent_for_new(version: u8, folder: &Path, controller: &str) -> Result<PathBuf> {
+    let hands_down = |folder: &&Path| {
+        let list = fs::read_to_string(folder.join("cgroup.subtree_control"));
+        version == 1
+            || list.is_ok_and(|list| list.split_whitespace().any(|name| name == controller))
+    };
+    let found = folder.ancestors().find(hands_down).map(Path::to_path_buf);
+    found.with_context(|| {
+        format!(
+            "cannot find the {controller} controller: no cgroup from {} upwards hands it down. Boot \
+             with systemd; start Docker with --privileged --cgroupns=host",
+            folder.display()
+        )
+    })
 }
 
 /// Every process in a cgroup and in those below it.

@@ -1,15 +1,14 @@
 //! `cargo workshop`: the helper that goes with the steps.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use workshop::steps::{self, Step};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use workshop::steps::Need;
 use workshop::{
-    bench, check, class, clean, demo, diff, doctor, hint, home, ladder, mine, output, project,
-    rootfs, sabotage, transcript, vm,
+    bench, check, class, clean, demo, diff, doctor, hint, home, mine, output, project, rootfs,
+    sabotage, transcript, vm,
 };
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
@@ -27,7 +26,7 @@ enum Command {
     Start(mine::start::Options),
     Check(check::Options),
     Hint(hint::Options),
-    Diff(Diff),
+    Diff(diff::Options),
     CatchUp(mine::start::CatchUp),
     Restore(mine::keep::Options),
     Break(sabotage::Options),
@@ -55,6 +54,12 @@ enum Command {
         mine: Option<PathBuf>,
         sessions: Vec<String>,
     },
+    /// What `doctor` does, each in a process of its own
+    #[command(hide = true)]
+    Try {
+        #[arg(required = true)]
+        needs: Vec<Need>,
+    },
     /// What `cargo workshop` does as root
     #[command(hide = true)]
     Proofs,
@@ -66,28 +71,6 @@ enum Command {
     /// What the virtual machine is made of
     #[command(subcommand, hide = true)]
     VmPart(vm::Part),
-}
-
-/// Shows what changes from one step to another
-///
-/// Coloured on a terminal; in a pipe a patch that makes the first step's source the second's:
-/// `cargo workshop diff 04 05 | patch mine/src/main.rs`
-#[derive(Args)]
-#[command(override_usage = "cargo workshop diff <FROM> <TO>\n       cargo workshop diff --stat")]
-struct Diff {
-    /// The step to start from: its number or its name, as 04 or child
-    #[arg(value_parser = step, required_unless_present = "stat")]
-    from: Option<&'static Step>,
-    /// The step to arrive at
-    #[arg(value_parser = step, required_unless_present = "stat")]
-    to: Option<&'static Step>,
-    /// Counts the changed lines between all neighbours and compares them with the budget
-    #[arg(long, conflicts_with_all = ["from", "to"])]
-    stat: bool,
-}
-
-fn step(name: &str) -> Result<&'static Step> {
-    Step::find(name)
 }
 
 /// The commands by who needs them. Attendees get no more than they can take in at a glance.
@@ -132,7 +115,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::Start(options) => mine::start::start(&options),
             Command::Check(options) => check::check(&options),
             Command::Hint(options) => hint::run(&options),
-            Command::Diff(options) => differences(&options),
+            Command::Diff(options) => diff::run(&options),
             Command::CatchUp(options) => mine::start::catch_up(&options),
             Command::Restore(options) => mine::keep::restore(&options),
             Command::Break(options) => sabotage::run(&options),
@@ -144,29 +127,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::Clean { dry_run } => clean::clean(&project::root()?, dry_run),
             Command::Bench(options) => bench::bench(&options),
             Command::Play { mine, sessions } => transcript::print(&sessions, mine.as_deref()),
+            Command::Try { needs } => doctor::play(&needs),
             Command::Proofs => home::proofs(),
             Command::BenchPart { plan } => bench::play(&plan),
             Command::VmPart(part) => vm::play(&part),
         },
     }
-}
-
-fn differences(args: &Diff) -> Result<ExitCode> {
-    let project = project::root()?;
-    let text = match (args.from, args.to) {
-        (Some(from), Some(to)) => {
-            let hunks = diff::steps(&project, from, to)?;
-            let file = |step: &Step| format!("{}/src/main.rs", step.folder);
-            if io::stdout().is_terminal() {
-                diff::pretty(&file(from), &file(to), &hunks)
-            } else {
-                diff::patch(&file(from), &hunks)
-            }
-        }
-        _ => ladder::table(&ladder::pairs(&project, steps::all()?)?),
-    };
-    output::print(&text)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

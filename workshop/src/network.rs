@@ -73,6 +73,10 @@ pub fn ping(from: Pid, target: Ipv4Addr) -> Result<bool> {
             }
             let request = echo_request(sequence);
             let sent = sendto(socket.as_raw_fd(), &request, &address, MsgFlags::empty());
+            if sent.is_err() {
+                // There is no way to it, yet.
+                thread::sleep(Duration::from_millis(50));
+            }
             let mut answer = [0; 256];
             while let (Ok(_), Ok(length)) =
                 (sent, recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()))

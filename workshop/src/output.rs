@@ -8,8 +8,13 @@ use nix::errno::Errno;
 
 /// Writes the text to stdout. A reader that has seen enough (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
+    write(text.as_bytes())
+}
+
+/// The same, with bytes of any kind.
+pub fn write(bytes: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(anyhow!("cannot write to stdout: {}. Is the disk full?", reason(&error)))
         }

@@ -62,8 +62,8 @@ impl Progress {
 
     /// What is known of a step.
     pub fn entry(&self, step: &Step) -> Option<Entry> {
-        let parsed = self.lines.iter().filter_map(|line| parse(line));
-        parsed.filter(|(its, _)| *its == step).last().map(|(_, entry)| entry)
+        let mut parsed = self.lines.iter().filter_map(|line| parse(line));
+        parsed.rfind(|(its, _)| *its == step).map(|(_, entry)| entry)
     }
 
     /// Whether a step's checks held when they ran last.

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -66,7 +66,7 @@ impl Terminal {
             // Reading fails with EIO once nobody has the terminal open any more.
             while let Ok(count @ 1..) = output.read(&mut chunk) {
                 let mut screen = shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                screen.extend_from_slice(&chunk[..count]);
+                screen.extend(chunk[..count].iter().filter(|byte| **byte != b'\r'));
             }
         });
         Ok(Self { keyboard, screen, reader, seen: 0, process })
@@ -95,37 +95,69 @@ impl Terminal {
 
     /// Everything that the terminal has shown, without the carriage returns.
     pub fn text(&self) -> String {
-        let screen = self.screen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        String::from_utf8_lossy(&screen).replace('\r', "")
+        String::from_utf8_lossy(&self.screen()).into_owned()
+    }
+
+    fn screen(&self) -> Vec<u8> {
+        self.screen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Whether nobody has the terminal open any more.
+    pub fn is_over(&self) -> bool {
+        self.reader.is_finished()
     }
 
     /// Waits for a text to appear after what was waited for before; tells what appeared up to it.
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
-        let mut end = None;
-        until(limit, || {
-            let is_over = self.reader.is_finished();
-            let screen = self.text();
-            let new = screen.get(self.seen..).unwrap_or_default();
-            end = new.find(text).map(|at| self.seen + at + text.len());
-            end.is_some() || is_over
-        });
-        let screen = self.text();
-        let Some(end) = end else {
-            bail!("{text:?} did not appear on the terminal. It shows:\n{}", &screen[self.seen..]);
-        };
-        let new = screen[self.seen..end].to_string();
-        self.seen = end;
-        Ok(new)
+        let mut shown = Vec::new();
+        self.watch_for(text, limit, |more| {
+            shown.extend_from_slice(more);
+            Ok(())
+        })?;
+        Ok(String::from_utf8_lossy(&shown).into_owned())
     }
 
-    /// What was shown since the last text that was waited for: a prompt.
-    pub fn take_prompt(&mut self) -> String {
-        let whole = |text: &str| text.ends_with("$ ") || text.ends_with("# ");
-        until(Duration::from_secs(1), || self.text().get(self.seen..).is_some_and(whole));
-        let screen = self.text();
-        let prompt = screen.get(self.seen..).unwrap_or_default().to_string();
-        self.seen = screen.len();
-        prompt
+    /// The same, and hands over what appears as it comes: again and again, often with nothing.
+    pub(crate) fn watch_for(
+        &mut self,
+        text: &str,
+        limit: Duration,
+        mut show: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let mut shown = self.seen;
+        loop {
+            let is_over = self.is_over();
+            let screen = self.screen();
+            let new = &screen[self.seen..];
+            let found = (0..=new.len()).find(|at| new[*at..].starts_with(text.as_bytes()));
+            let end = found.map_or(screen.len(), |at| self.seen + at + text.len());
+            show(&screen[shown..end])?;
+            shown = end;
+            if found.is_some() {
+                self.seen = end;
+                return Ok(());
+            }
+            if is_over || start.elapsed() > limit {
+                let new = String::from_utf8_lossy(new);
+                bail!("{text:?} did not appear on the terminal. It shows:\n{new}");
+            }
+            thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// What was shown since the last text that was waited for.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let new = self.screen().split_off(self.seen);
+        self.seen += new.len();
+        new
+    }
+
+    /// The same, once a prompt has come.
+    pub(crate) fn take_prompt(&mut self) -> Vec<u8> {
+        let whole = |screen: &[u8]| screen.ends_with(b"$ ") || screen.ends_with(b"# ");
+        until(Duration::from_secs(1), || whole(&self.screen()[self.seen..]));
+        self.take()
     }
 
     /// Waits for the program's end and returns its exit status as a shell would.

@@ -6,6 +6,9 @@ use std::sync::LazyLock;
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
 
+use crate::checks::Stage;
+pub use crate::doctor::Need;
+
 /// One step of the ladder.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +27,8 @@ pub struct Step {
     pub r#try: String,
     /// What there is to see then, in Markdown.
     pub shows: String,
+    /// Where it went in the runtime: modules, as paths below `final/src`.
+    pub r#final: Vec<String>,
     /// The check that proves it in one line.
     pub proof: String,
     /// How long it takes to teach.
@@ -83,40 +88,45 @@ pub struct Sabotage {
     pub answer: String,
 }
 
-/// Something that not every machine offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Need {
-    /// The rights of root, or sudo to get them.
-    Root,
-    /// A root filesystem, which `cargo workshop rootfs` makes.
-    Rootfs,
-    /// The pids controller of cgroups.
-    Pids,
-    /// The overlay filesystem.
-    Overlay,
-    /// The program ip.
-    Ip,
-}
-
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Ladder {
+    checks: Needs,
+    r#final: Needs,
     step: Vec<Step>,
 }
 
-static STEPS: LazyLock<Result<Vec<Step>, toml::de::Error>> = LazyLock::new(|| {
-    let ladder: Ladder = toml::from_str(include_str!("../steps.toml"))?;
-    Ok(ladder.step)
-});
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Needs {
+    needs: Vec<Need>,
+}
+
+static LADDER: LazyLock<Result<Ladder, toml::de::Error>> =
+    LazyLock::new(|| toml::from_str(include_str!("../steps.toml")));
+
+fn ladder() -> Result<&'static Ladder> {
+    LADDER.as_ref().map_err(|error| {
+        anyhow!("cannot read workshop/steps.toml: {error}. Mend it and build again")
+    })
+}
 
 /// All steps, from the first rung up. The list is compiled in, so it is never missing.
 pub fn all() -> Result<&'static [Step]> {
-    match &*STEPS {
-        Ok(steps) => Ok(steps),
-        Err(error) => {
-            Err(anyhow!("cannot read workshop/steps.toml: {error}. Mend it and build again"))
-        }
+    Ok(&ladder()?.step)
+}
+
+/// What the machine must offer to a stage.
+pub fn needs(stage: Stage) -> Result<&'static [Need]> {
+    match stage {
+        Stage::Step(number) => Ok(&Step::find(&number.to_string())?.needs),
+        Stage::Final => Ok(&ladder()?.r#final.needs),
     }
+}
+
+/// What the machine must offer for anything to be checked.
+pub fn needs_of_checks() -> Result<&'static [Need]> {
+    Ok(&ladder()?.checks.needs)
 }
 
 impl Step {
@@ -159,6 +169,19 @@ mod tests {
     fn a_step_is_found_by_every_name_it_has() {
         for name in ["5", "05", "step5", "step05", "step05-pid", "pid"] {
             assert_eq!(Step::find(name).unwrap().number, 5, "{name}");
+        }
+    }
+
+    #[test]
+    fn whoever_teaches_finds_questions_and_pitfalls() {
+        for step in all().unwrap() {
+            let kinds: Vec<_> =
+                step.notes.iter().map(|note| note.split_once(": ").unwrap().0).collect();
+            let count = |kind| kinds.iter().filter(|it| **it == kind).count();
+            let known = ["Ask", "Demo", "Goes wrong", "Skip"].map(count);
+            assert_eq!(known.iter().sum::<usize>(), kinds.len(), "{}: {kinds:?}", step.package);
+            assert!(known[0] >= 2 && known[2] >= 1, "{}: {kinds:?}", step.package);
+            assert!(step.exercise.ends_with('.'), "{}: {}", step.package, step.exercise);
         }
     }
 

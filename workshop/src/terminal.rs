@@ -15,11 +15,24 @@ use nix::unistd;
 pub struct Raw(Termios);
 
 impl Raw {
-    /// Hands keys over as they are pressed, Ctrl-C too.
+    /// Hands keys over as they are pressed, Ctrl-C too, and leaves what is printed alone.
     pub fn enter() -> Result<Self> {
+        Self::change(termios::cfmakeraw)
+    }
+
+    /// The same for the keys only: a line feed still begins a new line.
+    pub fn for_keys() -> Result<Self> {
+        Self::change(|modes| {
+            let output = modes.output_flags;
+            termios::cfmakeraw(modes);
+            modes.output_flags = output;
+        })
+    }
+
+    fn change(make: impl FnOnce(&mut Termios)) -> Result<Self> {
         let before = termios::tcgetattr(io::stdin()).context("cannot read the terminal's modes")?;
         let mut raw = before.clone();
-        termios::cfmakeraw(&mut raw);
+        make(&mut raw);
         termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw)
             .context("cannot set the terminal's modes")?;
         Ok(Self(before))

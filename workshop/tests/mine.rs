@@ -50,7 +50,11 @@ fn holds(folder: &Path, bytes: &str) -> bool {
 fn the_committed_crate_is_the_one_to_begin_with() {
     let root = project::root().unwrap();
     let starter = root.join("workshop/src/mine/starter");
-    for (name, of) in [("mine/Cargo.toml", "Cargo.toml"), ("mine/src/main.rs", "main.rs")] {
+    for (name, of) in [
+        ("mine/Cargo.toml", "Cargo.toml"),
+        ("mine/Cargo.lock", "Cargo.lock"),
+        ("mine/src/main.rs", "main.rs"),
+    ] {
         // The attendee's own may be anything by now.
         let shown = Command::new("git")
             .arg("-C")
@@ -79,6 +83,18 @@ fn the_crate_has_what_the_steps_have() {
     assert_eq!(names(&mine), names(&step));
     for (name, wanted) in mine["dependencies"].as_table().unwrap() {
         assert_eq!(*wanted, workspace["workspace"]["dependencies"][name], "{name}");
+    }
+    // Or what has been compiled for the steps would be compiled again.
+    assert_eq!(mine["profile"]["dev"]["debug"], workspace["profile"]["dev"]["debug"]);
+    let packages = |path: &str| -> Vec<(toml::Value, toml::Value)> {
+        let lock = read(path);
+        let packages = lock["package"].as_array().unwrap().iter();
+        packages.map(|it| (it["name"].clone(), it["version"].clone())).collect()
+    };
+    let all = packages("Cargo.lock");
+    for (name, version) in packages("workshop/src/mine/starter/Cargo.lock") {
+        let its_own = name.as_str() == Some("mine");
+        assert!(its_own || all.contains(&(name.clone(), version.clone())), "{name:?} {version:?}");
     }
     let excluded = workspace["workspace"]["exclude"].as_array().unwrap();
     assert!(excluded.iter().any(|it| it.as_str() == Some("mine")));

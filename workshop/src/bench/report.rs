@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::contestants::{Contestant, Does};
 use super::measure::{Findings, Missing, Times};
-use crate::machine;
+use crate::doctor;
 
 /// At most so much of another's time; not for every pair there is a target.
 const PAIRS: [(Contestant, Contestant, Option<f64>); 7] = [
@@ -83,7 +83,7 @@ impl Report {
         };
         let ratios = PAIRS.into_iter().filter_map(ratio).collect();
         Ok(Self {
-            machine: machine::describe()?,
+            machine: doctor::describe()?,
             processors: thread::available_parallelism().map_or(1, usize::from),
             load: load()?,
             runs,

@@ -15,13 +15,13 @@ use make_rootfs::Interrupted;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, raise};
 use nix::unistd::geteuid;
 
-use super::{Report, Target, bench, by_hand, candidates};
-use crate::checks::{self, mistakes};
-use crate::{clean, output, sudo};
+use super::{Candidate, Report, Target, bench, by_hand, candidates};
+use crate::checks::{self, mistakes::Search};
+use crate::signals::{STOPPING, Signals};
+use crate::{clean, doctor, output, sudo};
 
 /// What this program is started as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,7 +37,7 @@ impl Part {
     pub(super) fn play(self, target: &Target) -> Result<ExitCode> {
         match self {
             Self::Checker => run(target)?,
-            Self::Supervisor => supervise(target, |line| output::print(line))?,
+            Self::Supervisor => supervise(target, output::print)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -54,10 +54,10 @@ pub fn perform(target: &Target, mut each: impl FnMut(Report) -> Result<()>) -> R
     let mut line: Vec<OsString> = sudo::words()?;
     line.extend(words(target, Part::Supervisor));
     let mut supervisor = start(&line)?;
-    let held = hold_signals_back()?;
+    let held = Signals::hold(STOPPING)?;
     let lines = read(&mut supervisor, None, each);
     let status = supervisor.wait().context("cannot wait for sudo")?;
-    let _ = held.thread_set_mask();
+    drop(held);
     lines?;
     finished(status)
 }
@@ -86,15 +86,15 @@ fn start(line: &[OsString]) -> Result<Child> {
     command.spawn().with_context(|| format!("cannot start {}", line[0].display()))
 }
 
-/// Starts the checker, hands on what it says, and cleans up after it if a signal arrives.
+/// Starts the checker, hands on what it says, and cleans up after it if a signal arrives before its
+/// end.
 fn supervise(target: &Target, each: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let mut line = vec![env::current_exe().context("cannot tell this program's own path")?.into()];
     line.extend(words(target, Part::Checker));
     let mut checker = start(&line)?;
-    let held = hold_signals_back()?;
-    let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-    let signals = SignalFd::with_flags(&stopping(), flags).context("cannot open a signalfd")?;
-    let said = read(&mut checker, Some(&signals), each);
+    // Only from now on, since a child holds back what its parent does.
+    let mut signals = Signals::hold(STOPPING)?;
+    let said = read(&mut checker, Some(&mut signals), each);
     if said.is_err() {
         let _ = checker.kill();
     }
@@ -102,7 +102,7 @@ fn supervise(target: &Target, each: impl FnMut(&str) -> Result<()>) -> Result<()
     if !status.success() {
         clean::after(checker.id().cast_signed())?;
     }
-    let _ = held.thread_set_mask();
+    drop(signals);
     if let Some(Interrupted(signal)) = said.as_ref().err().and_then(|error| error.downcast_ref()) {
         let _ = raise(*signal);
     }
@@ -126,13 +126,13 @@ fn finished(status: std::process::ExitStatus) -> Result<()> {
 /// Hands on the lines that a process prints, to its end or to a signal.
 fn read(
     process: &mut Child,
-    signals: Option<&SignalFd>,
+    mut signals: Option<&mut Signals>,
     mut each: impl FnMut(&str) -> Result<()>,
 ) -> Result<()> {
     let mut stdout = BufReader::new(process.stdout.take().context("no stdout")?);
     let mut line = String::new();
     loop {
-        if let Some(signals) = signals.filter(|_| stdout.buffer().is_empty()) {
+        if let Some(signals) = signals.as_mut().filter(|_| stdout.buffer().is_empty()) {
             wait_for_either(stdout.get_ref(), signals)?;
         }
         line.clear();
@@ -143,48 +143,55 @@ fn read(
     }
 }
 
-fn wait_for_either(pipe: &impl AsFd, signals: &SignalFd) -> Result<()> {
-    let mut watched = [pipe.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+fn wait_for_either(pipe: &impl AsFd, signals: &mut Signals) -> Result<()> {
     loop {
+        let mut watched =
+            [pipe.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         match poll(&mut watched, PollTimeout::NONE) {
             Err(Errno::EINTR) => continue,
             polled => polled.context("cannot wait for the checks")?,
         };
-        if let Ok(Some(signal)) = signals.read_signal() {
-            let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
-            bail!(Interrupted(Signal::try_from(number).unwrap_or(Signal::SIGTERM)));
+        match signals.next() {
+            Some(signal) => bail!(Interrupted(signal)),
+            None => return Ok(()),
         }
-        return Ok(());
     }
-}
-
-fn stopping() -> SigSet {
-    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect()
-}
-
-/// What the checks made has to be removed before this process may end. Only from now on, since a
-/// child inherits the mask.
-fn hold_signals_back() -> Result<SigSet> {
-    stopping().thread_swap_mask(SigmaskHow::SIG_BLOCK).context("cannot hold signals back")
 }
 
 /// Runs the checks and prints the verdicts.
 fn run(target: &Target) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the supervisor")?;
     for candidate in candidates(target)? {
-        let bench = bench(&candidate, target)?;
-        for check in checks::valid_at(candidate.stage) {
-            let verdict = check.run(&bench, &candidate.subject)?;
-            let mistake = if verdict.holds {
-                None
-            } else {
-                mistakes::behind(check.name, candidate.stage, &bench, &candidate.subject)?
-            };
-            let by_hand = by_hand(check, &candidate);
-            let report = Report::new(candidate.stage, check, verdict, mistake, by_hand);
-            let line = serde_json::to_string(&report).context("cannot write JSON")?;
-            output::print(&format!("{line}\n"))?;
+        match doctor::cannot(candidate.stage)?.first() {
+            Some((need, seen)) => {
+                skip(&candidate, &format!("{} ({seen})", need.facts().label))?;
+            }
+            None => judge(&candidate, target)?,
         }
     }
     Ok(())
+}
+
+fn judge(candidate: &Candidate, target: &Target) -> Result<()> {
+    let bench = bench(candidate, target)?;
+    let search = Search::new(candidate.stage, &bench, &candidate.subject);
+    for check in checks::valid_at(candidate.stage) {
+        let verdict = check.run(&bench, &candidate.subject)?;
+        let mistake = if verdict.holds { None } else { search.behind(check.name)? };
+        tell(&Report::new(candidate.stage, check, verdict, mistake, by_hand(check, candidate)))?;
+    }
+    Ok(())
+}
+
+/// Where a container cannot run, or cannot be looked at, no check can say anything.
+fn skip(candidate: &Candidate, lack: &str) -> Result<()> {
+    for check in checks::valid_at(candidate.stage) {
+        tell(&Report::skipped(candidate.stage, check, lack, by_hand(check, candidate)))?;
+    }
+    Ok(())
+}
+
+fn tell(report: &Report) -> Result<()> {
+    let line = serde_json::to_string(report).context("cannot write JSON")?;
+    output::print(&format!("{line}\n"))
 }

@@ -71,7 +71,15 @@ impl Report {
         }
     }
 
-    fn is_red(&self) -> bool {
+    pub(super) fn skipped(stage: Stage, check: &Check, lack: &str, by_hand: String) -> Self {
+        let meaning = format!("This machine cannot do it, for want of {lack}.");
+        let verdict = Verdict::new(false, check.title, "nothing: it was not run", meaning);
+        let skipped = Some(lack.to_string());
+        Self { skipped, ..Self::new(stage, check, verdict, None, by_hand) }
+    }
+
+    /// Whether it was run and does not hold.
+    pub fn is_red(&self) -> bool {
         !self.verdict.holds && self.skipped.is_none()
     }
 }
@@ -122,10 +130,9 @@ impl Tally {
             format!("{:<width$}", report.since.to_string(), width = report.stage.to_string().len());
         let verdict = &report.verdict;
         if let Some(lack) = &report.skipped {
-            return format!(
-                "  {} {since} {title}: skipped, for want of {lack}\n",
-                "-".yellow().bold()
-            );
+            let told = self.reports.iter().any(|it| it.skipped.as_ref() == Some(lack));
+            let why = if told { String::new() } else { format!(", for want of {lack}") };
+            return format!("  {} {since} {title}: skipped{why}\n", "-".yellow().bold());
         }
         if verdict.holds {
             return format!("  {} {since} {title}\n", "✓".green().bold());
@@ -189,7 +196,11 @@ impl Tally {
             (_, 0) => format!("{all} checks, {red} do not hold").red(),
             _ => format!("{all} checks, {red} do not hold, {skipped} skipped").red(),
         };
-        text + &format!("{}\n", verdict.bold())
+        text += &format!("{}\n", verdict.bold());
+        if skipped > 0 {
+            text += &format!("What is missing here: {}\n", "cargo workshop doctor".bold());
+        }
+        text
     }
 }
 
@@ -200,7 +211,7 @@ pub(super) fn what_next(step: &Step, tally: &Tally) -> Result<String> {
         return Ok(format!("A hint: {}\n", command("hint")));
     }
     if tally.skipped() > 0 {
-        return Ok(format!("What is missing here: {}\n", command("doctor")));
+        return Ok(String::new());
     }
     let mut text = format!("One more thing to try: {}\n", step.exercise);
     text += &format!("Riddles about it: {}\n", command(&format!("break {:02}", step.number)));
@@ -217,10 +228,10 @@ pub(super) fn heading(candidate: &Candidate) -> String {
 }
 
 /// What is being checked just now, on a terminal where somebody waits.
-pub(super) struct Bar(ProgressBar);
+pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    pub(super) fn new(checks: usize) -> Self {
+    pub(crate) fn new(checks: usize) -> Self {
         let watched = io::stdout().is_terminal();
         let target =
             if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -231,14 +242,14 @@ impl Bar {
         Self(bar)
     }
 
-    pub(super) fn now(&self, check: Option<&Check>) {
+    pub(crate) fn now(&self, check: Option<&Check>) {
         match check {
             Some(check) => self.0.set_message(check.name),
             None => self.0.finish_and_clear(),
         }
     }
 
-    pub(super) fn print(&self, text: &str) -> Result<()> {
+    pub(crate) fn print(&self, text: &str) -> Result<()> {
         self.0.inc(1);
         self.0.suspend(|| output::print(text))
     }

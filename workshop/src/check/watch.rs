@@ -14,9 +14,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use colored::Colorize;
+use nix::sys::signal::Signal;
 
-use super::{Detail, Target, own};
+use super::{Detail, Target, build, own};
 use crate::progress::Progress;
+use crate::signals::Signals;
 use crate::steps::Step;
 use crate::terminal::{self, Key, Raw};
 use crate::{mine, output, project};
@@ -24,7 +26,7 @@ use crate::{mine, output, project};
 /// How long a save may go unnoticed.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Every file of the attendee's, with the time and the size that it was last written with.
+/// Every source of the attendee's, with the time and the size that it was last written with.
 type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
 
 /// What is to happen next.
@@ -53,7 +55,9 @@ pub(super) fn watch(mut step: &'static Step) -> Result<ExitCode> {
             Wish::Diff => itself(&["diff", "mine", &number(step)])?,
             Wish::Next => {
                 itself(&["start"])?;
-                step = Progress::read(&project)?.current().unwrap_or(step);
+                let current = Progress::read(&project)?.current().unwrap_or(step);
+                green &= current == step;
+                step = current;
                 // It is red before anything has been typed.
                 seen = files(&project);
             }
@@ -74,7 +78,7 @@ fn check(step: &'static Step) -> Result<bool> {
     output::print(&"─".repeat(40).dimmed().to_string())?;
     output::print("\n")?;
     let target = Target { what: Some(number(step)), ..Target::default() };
-    match own(step, &target, Detail::Brief) {
+    match build(&target).and_then(|()| own(step, &target, Detail::Brief)) {
         Ok(tally) => Ok(tally.exit_code() == ExitCode::SUCCESS),
         Err(error) => {
             output::complain(&format!("{error:#}"));
@@ -86,9 +90,13 @@ fn check(step: &'static Step) -> Result<bool> {
 /// Another command of this program, which has the terminal meanwhile.
 fn itself(words: &[&str]) -> Result<()> {
     let program = env::current_exe().context("cannot tell this program's own path")?;
-    let status = Command::new(program).args(words).status();
+    let mut itself = Command::new(program).args(words).spawn().context("cannot start it again")?;
+    // Ctrl-C is for the pager.
+    let mut signals = Signals::hold([Signal::SIGINT, Signal::SIGQUIT])?;
+    let ended = itself.wait();
+    while signals.next().is_some() {}
     // What went wrong has been said.
-    status.map(|_| ()).context("cannot start this program again")
+    ended.map(|_| ()).context("cannot wait for it")
 }
 
 fn keys(step: &Step) -> String {
@@ -134,13 +142,13 @@ fn files(project: &Path) -> Files {
     found
 }
 
-/// Looks for files below a folder. One that is just being replaced is a change all the same.
+/// Looks for sources and manifests below a folder: what editors put beside them is no change.
 fn list(folder: &Path, found: &mut Files) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         match entry.metadata() {
             Ok(data) if data.is_dir() && entry.file_name() != "target" => list(&path, found),
-            Ok(data) if data.is_file() && entry.file_name() != "Cargo.lock" => {
+            Ok(data) if path.extension().is_some_and(|it| it == "rs" || it == "toml") => {
                 let time = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 found.insert(path, (time, data.len()));
             }

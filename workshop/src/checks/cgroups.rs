@@ -115,9 +115,8 @@ fn cgroup_members(lab: &Lab) -> Result<Verdict> {
 }
 
 fn limit_holds(lab: &Lab) -> Result<Verdict> {
-    let script = format!(
-        "(i=0; while [ $i -lt {SLEEPERS} ]; do sleep 30 & i=$((i + 1)); done) 2>/dev/null &"
-    );
+    let script =
+        format!("(i=0; while [ $i -lt {SLEEPERS} ]; do sleep 30 & i=$((i + 1)); done) 2>&- &");
     let held = lab.hold(&script)?;
     let folder = PidsCgroup::of(held.command)?.folder;
     let mut most = 0;

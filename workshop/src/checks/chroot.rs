@@ -97,11 +97,12 @@ fn working_directory(lab: &Lab) -> Result<Verdict> {
 
 fn only_inside(lab: &Lab) -> Result<Verdict> {
     let (inside, outside) = (token(), token());
-    fs::write(lab.rootfs.join(&inside), &inside).context("cannot write a file for the check")?;
+    fs::write(lab.rootfs.join(&inside), format!("{inside}\n"))
+        .context("cannot write a file for the check")?;
     let folder = lab.rootfs.parent().context("the root filesystem lies in a folder")?;
     let secret = folder.join(&outside);
-    fs::write(&secret, &outside).context("cannot write a file for the check")?;
-    let script = format!("cat /{inside}; echo; cat {}", secret.display());
+    fs::write(&secret, format!("{outside}\n")).context("cannot write a file for the check")?;
+    let script = format!("cat /{inside}; cat {}", secret.display());
     let output = lab.run(&["/bin/sh", "-c", &script])?.stdout;
     let sees = |word: &str| output.lines().any(|line| line == word);
     let found = match (sees(&inside), sees(&outside)) {
@@ -120,7 +121,9 @@ fn rootfs_option(lab: &Lab) -> Result<Verdict> {
     let other = lab.rootfs.with_file_name("another: root, filesystem");
     std::os::unix::fs::symlink("rootfs", &other).ok();
     let word = token();
-    fs::write(lab.rootfs.join(&word), &word).context("cannot write a file for the check")?;
+    // A whole line: what `run` says meanwhile begins another.
+    let line = format!("{word}\n");
+    fs::write(lab.rootfs.join(&word), line).context("cannot write a file for the check")?;
     let path = other.to_string_lossy();
     let mut subject = lab.subject.clone();
     subject.words.extend(["--rootfs".into(), path.as_ref().into()]);

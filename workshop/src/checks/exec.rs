@@ -1,8 +1,10 @@
 //! Step 02: the command is started, with the streams and the terminal of `run`.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::Stage::{Final, Step};
@@ -138,15 +140,20 @@ pub(super) fn expect_status(expected: i32, found: i32, meaning: &str) -> Result<
 
 fn terminal(lab: &Lab) -> Result<Verdict> {
     let mark = token();
-    let script = format!("echo ready-{mark}; read line");
-    let command = ["/bin/sh", "-c", &script];
-    let line = lab.subject.command_line(&command);
+    // Not the shell itself: it may have its own ideas of Ctrl-C.
+    let script = format!("echo ready-{mark}; exec sleep 60");
+    let line = lab.subject.command_line(&["/bin/sh", "-c", &script]);
     let mut terminal = Terminal::start(lab.cage, &line, |_| {})?;
-    terminal.wait_for(&format!("ready-{mark}\n"), PATIENCE)?;
     let run = Pid::from_raw(terminal.process.id().cast_signed());
-    let mut all = lab.cage.processes().into_iter();
-    let command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|words| words == command));
+    let mut command = None;
+    until(PATIENCE, || {
+        let mut all = lab.cage.processes().into_iter();
+        command = all.find(|it| kernel::arguments(*it).is_ok_and(|words| words == ["sleep", "60"]));
+        command.is_some() || terminal.is_over()
+    });
     let command = command.context("the command does not run")?;
+    // It has been printed by now, and only has to be read.
+    terminal.wait_for(&format!("ready-{mark}\n"), Duration::from_secs(5))?;
     let (ours, theirs) = (tty(run)?, tty(command)?);
     if (ours.device, theirs.group) != (theirs.device, theirs.foreground) {
         let found = format!(
@@ -156,20 +163,43 @@ fn terminal(lab: &Lab) -> Result<Verdict> {
         let meaning = "Only the foreground process group may read from the terminal.";
         return Ok(Verdict::new(false, "the command in the foreground", found, meaning));
     }
+    // The signal is blocked only when the command has been started.
+    until(Duration::from_secs(3), || outlives_sigint(run));
     terminal.press("\x03")?;
     let status = terminal.end(Duration::from_secs(3))?;
+    // A shell tells both as 130, but who is killed cleans nothing up.
+    let signal = terminal.process.try_wait()?.and_then(|status| status.signal());
+    let found = match signal {
+        Some(signal) => format!("`run` was killed by signal {signal}"),
+        None => format!("status {status}"),
+    };
     let meaning = "Ctrl-C sends SIGINT to the whole foreground process group: `run` must outlive it, \
                    or nobody cleans up and tells the status.";
-    Ok(Verdict::new(status == 130, "status 130 after Ctrl-C", format!("status {status}"), meaning))
+    let holds = status == 130 && signal.is_none();
+    Ok(Verdict::new(holds, "`run` ends by itself, with status 130", found, meaning))
 }
 
-struct Tty {
-    group: i32,
+/// Whether SIGINT does not end a process that waits for another one.
+pub(super) fn outlives_sigint(pid: Pid) -> bool {
+    // While it starts a child, the C library blocks all signals for a moment; it does not sleep then.
+    let sleeps = kernel::status(pid, "State").is_ok_and(|state| state.starts_with('S'));
+    sleeps && ["SigBlk", "SigIgn", "SigCgt"].iter().any(|set| has_sigint(pid, set).unwrap_or(false))
+}
+
+/// Whether SIGINT is in one of the sets of /proc/PID/status.
+pub(super) fn has_sigint(pid: Pid, set: &str) -> Result<bool> {
+    let signals = u64::from_str_radix(&kernel::status(pid, set)?, 16)?;
+    Ok(signals & (1 << (Signal::SIGINT as u8 - 1)) != 0)
+}
+
+/// What the kernel says of a process and its terminal.
+pub(super) struct Tty {
+    pub(super) group: i32,
     device: i32,
-    foreground: i32,
+    pub(super) foreground: i32,
 }
 
-fn tty(pid: Pid) -> Result<Tty> {
+pub(super) fn tty(pid: Pid) -> Result<Tty> {
     let stat = kernel::read(pid, "stat")?;
     // The name in parentheses may hold anything; the fields after it are numbers.
     let fields = stat.rsplit_once(") ").context("no fields in stat")?.1;
@@ -216,11 +246,12 @@ impl State {
 
     fn describe(&self) -> String {
         format!(
-            "hostname {}, {} processes, {} cgroups, {} mounts, links: {}",
+            "hostname {}, {} processes, {} cgroups, {} mounts ({} shared), links: {}",
             self.hostname,
             self.processes.len(),
             self.cgroups.len(),
             self.mounts.len(),
+            self.mounts.iter().filter(|mount| !mount.propagation.is_empty()).count(),
             self.links.join(" ")
         )
     }

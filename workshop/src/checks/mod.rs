@@ -122,7 +122,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(
+    pub(crate) fn new(
         holds: bool,
         expected: impl Into<String>,
         found: impl Into<String>,
@@ -184,7 +184,10 @@ impl Bench {
     /// Makes the folder in the place for temporary files, with a copy of a root filesystem.
     pub fn new(rootfs: &Path) -> Result<Self> {
         let bench = Self::empty("rootfs")?;
-        let copy = Command::new("cp").arg("-a").arg(rootfs).arg(&bench.rootfs).output();
+        // If it is a link, what that leads to.
+        let source = fs::canonicalize(rootfs)
+            .with_context(|| format!("cannot find the root filesystem {}", rootfs.display()))?;
+        let copy = Command::new("cp").arg("-a").arg(source).arg(&bench.rootfs).output();
         let copy = copy.context("cannot start cp")?;
         if !copy.status.success() {
             let why = String::from_utf8_lossy(&copy.stderr).trim().replace('\n', ", ");

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::Stage::{Final, Step};
 use super::uts::own_namespace;
 use super::{Check, Kind, Lab, Verdict};
+use crate::container::Held;
 use crate::kernel;
 use crate::mountinfo::{self, Mount};
 
@@ -62,20 +63,11 @@ fn mount_namespace(lab: &Lab) -> Result<Verdict> {
 
 fn mounts_private(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
-    // `run` sees all mounts of the namespace, the command only those below its root.
-    let pid = if kernel::namespace(held.run(), "mnt")? == kernel::namespace(held.command, "mnt")? {
-        held.run()
-    } else {
-        held.command
-    };
-    let host = lab.cage.mounts()?;
-    let host: Vec<&String> = host.iter().flat_map(|mount| &mount.propagation).collect();
-    // The same number on both sides: what is mounted below one appears below the other.
-    let shared = |mount: &Mount| {
-        mount.propagation.iter().any(|tag| tag.starts_with("shared:") && host.contains(&tag))
-    };
-    let mounts = mountinfo::of(pid)?;
-    let found = match mounts.iter().find(|mount| shared(mount)) {
+    let mounts = mountinfo::of(viewer(&held)?)?;
+    // In the host's namespace all of them are the host's, shared or not.
+    let apart = has_own(lab, &held)?;
+    let shared = shared_with_host(lab, &held)?;
+    let found = match shared.first() {
         Some(mount) => {
             format!(
                 "{} is {} inside and outside",
@@ -83,11 +75,34 @@ fn mounts_private(lab: &Lab) -> Result<Verdict> {
                 mount.propagation.join(" ")
             )
         }
-        None => format!("{} mounts, none of them shared with the host", mounts.len()),
+        None if apart => format!("{} mounts, none of them shared with the host", mounts.len()),
+        None => format!("{} mounts, and they are the host's own", mounts.len()),
     };
     let meaning = "A new mount namespace is a copy, and its shared mounts still pass on what is mounted below \
                    them. Make all private first: mount(2) with MS_REC | MS_PRIVATE on /.";
-    Ok(Verdict::new(!mounts.iter().any(shared), "no mount is shared", found, meaning))
+    Ok(Verdict::new(apart && shared.is_empty(), "no mount is shared", found, meaning))
+}
+
+/// Is the command's mount namespace another one than the host's?
+pub(super) fn has_own(lab: &Lab, held: &Held) -> Result<bool> {
+    Ok(kernel::namespace(held.command, "mnt")? != kernel::namespace(lab.cage.thread, "mnt")?)
+}
+
+/// Who sees most of the command's mounts: `run` sees all of the namespace, if it is in there, the
+/// command only those below its root.
+fn viewer(held: &Held) -> Result<Pid> {
+    let same = kernel::namespace(held.run(), "mnt")? == kernel::namespace(held.command, "mnt")?;
+    Ok(if same { held.run() } else { held.command })
+}
+
+/// The mounts with the same number on both sides: what is mounted below one appears below the other.
+pub(super) fn shared_with_host(lab: &Lab, held: &Held) -> Result<Vec<Mount>> {
+    let host = lab.cage.mounts()?;
+    let host: Vec<&String> = host.iter().flat_map(|mount| &mount.propagation).collect();
+    let mut mounts = mountinfo::of(viewer(held)?)?;
+    let shared = |tag: &String| tag.starts_with("shared:") && host.contains(&tag);
+    mounts.retain(|mount| mount.propagation.iter().any(shared));
+    Ok(mounts)
 }
 
 fn proc_mounted(lab: &Lab) -> Result<Verdict> {
@@ -120,11 +135,15 @@ fn host_mounts(lab: &Lab) -> Result<Verdict> {
     let during = lab.cage.mounts()?;
     held.end()?;
     let found = match during.iter().find(|mount| !before.contains(mount)) {
+        Some(mount) if before.iter().any(|old| old.id == mount.id) => {
+            let now = mount.propagation.first().map_or("private", String::as_str);
+            format!("the host's {} has become {now}", mount.point.display())
+        }
         Some(mount) => format!("{} appeared on {}", mount.kind, mount.point.display()),
         None if during == before => format!("{} mounts before and during the run", before.len()),
         None => "a mount of the host has gone".to_string(),
     };
-    let meaning =
-        "What is mounted in the container leaks to the host, because the mount above is shared.";
+    let meaning = "What is mounted in the container leaks to the host if the mount above is shared. And no \
+                   mount of the host is to change.";
     Ok(Verdict::new(during == before, "the same mounts", found, meaning))
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -11,10 +11,11 @@ use super::Stage::{Final, Step};
 use super::uts::own_namespace;
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::token;
+use crate::kernel;
 use crate::network::{addresses, fetch, ip, ping};
 use crate::wait::until;
 
-const BRIDGE: &str = "mydocker0";
+pub(super) const BRIDGE: &str = "mydocker0";
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 1);
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 20, 30, 40);
 
@@ -107,20 +108,28 @@ pub(super) fn name(link: &Value) -> &str {
     link["ifname"].as_str().unwrap_or("?")
 }
 
-fn is_up(link: &Value) -> bool {
+pub(super) fn is_up(link: &Value) -> bool {
     link["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"))
 }
 
-/// The link in a network that has an address other than loopback's.
-fn interface(pid: Pid) -> Result<Value> {
+/// The link in the container's network that has an address other than loopback's.
+pub(super) fn interface(lab: &Lab, pid: Pid) -> Result<Value> {
+    if kernel::namespace(pid, "net")? == kernel::namespace(lab.cage.thread, "net")? {
+        bail!("the command is in the host's network namespace");
+    }
     let links = ip(pid, "address")?;
     let found = links.into_iter().find(|link| name(link) != "lo" && !addresses(link).is_empty());
     found.context("no link but loopback has an address in the container")
 }
 
+/// The other end of a veth, among the links of another network.
+pub(super) fn peer_of<'a>(link: &Value, links: &'a [Value]) -> Option<&'a Value> {
+    links.iter().find(|other| other["ifindex"] == link["link_index"])
+}
+
 /// The container's own address.
-fn address(pid: Pid) -> Result<Ipv4Addr> {
-    let list = addresses(&interface(pid)?);
+fn address(lab: &Lab, pid: Pid) -> Result<Ipv4Addr> {
+    let list = addresses(&interface(lab, pid)?);
     let (ip, _) = list.first().and_then(|it| it.split_once('/')).context("no address inside")?;
     ip.parse().with_context(|| format!("{ip} is no address"))
 }
@@ -154,19 +163,17 @@ pub(super) fn links_inside(lab: &Lab) -> Result<Verdict> {
 
 fn bridge(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
-    let inside = interface(held.command)?;
+    let inside = interface(lab, held.command)?;
     let links = ip(lab.cage.thread, "address")?;
     let bridge =
         links.iter().find(|link| name(link) == BRIDGE).context("there is no bridge mydocker0")?;
-    let peer = links
-        .iter()
-        .find(|link| link["ifindex"] == inside["link_index"] && link["master"] == BRIDGE);
+    let peer = peer_of(&inside, &links).filter(|link| link["master"] == BRIDGE);
     let holds =
         is_up(bridge) && addresses(bridge) == [format!("{GATEWAY}/24")] && peer.is_some_and(is_up);
     let found = format!(
         "{BRIDGE} {} {}, with {}",
         if is_up(bridge) { "up" } else { "down" },
-        addresses(bridge).join(" "),
+        addresses(bridge).first().map_or("without an address", String::as_str),
         peer.map_or("no port that leads to the container".to_string(), |peer| format!(
             "the port {}",
             name(peer)
@@ -182,7 +189,7 @@ fn default_route(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
     let routes = ip(held.command, "route")?;
     let default = routes.iter().find(|route| route["dst"] == "default");
-    let own = interface(held.command)?;
+    let own = interface(lab, held.command)?;
     let holds = default.is_some_and(|it| {
         it["gateway"] == GATEWAY.to_string().as_str() && it["dev"] == own["ifname"]
     });
@@ -199,7 +206,7 @@ fn default_route(lab: &Lab) -> Result<Verdict> {
 
 fn pings(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
-    let own = address(held.command)?;
+    let own = address(lab, held.command)?;
     let out = ping(held.command, GATEWAY)?;
     let back = ping(lab.cage.thread, own)?;
     let tell = |answer| if answer { "answers" } else { "does not answer" };
@@ -212,7 +219,7 @@ fn pings(lab: &Lab) -> Result<Verdict> {
 fn servers(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
     let (host, container) = (lab.cage.thread, held.command);
-    let own = address(container)?;
+    let own = address(lab, container)?;
     let word = token();
     let inside = fetch(container, own, host, word.clone())?;
     let outside = fetch(host, GATEWAY, container, word.clone())?;
@@ -224,7 +231,7 @@ fn servers(lab: &Lab) -> Result<Verdict> {
 
 fn two_at_once(lab: &Lab) -> Result<Verdict> {
     let first = lab.hold(":")?;
-    let one = addresses(&interface(first.command)?);
+    let one = addresses(&interface(lab, first.command)?);
     let expected = "another address in 10.20.30.0/24, or status 125 and a reason";
     let meaning = "Two containers with the same address disturb each other.";
     let second = match lab.hold(":") {
@@ -234,8 +241,8 @@ fn two_at_once(lab: &Lab) -> Result<Verdict> {
             return Ok(Verdict::new(found.contains("Status 125"), expected, found, meaning));
         }
     };
-    let other = addresses(&interface(second.command)?);
-    let reached = ping(second.command, address(first.command)?)?;
+    let other = addresses(&interface(lab, second.command)?);
+    let reached = ping(second.command, address(lab, first.command)?)?;
     let found = format!(
         "{} and {}, and the second {} the first",
         one.join(" "),
@@ -252,7 +259,7 @@ fn links_removed(lab: &Lab) -> Result<Verdict> {
     let mut rest = names()?;
     rest.push(BRIDGE.to_string());
     let held = lab.hold(":")?;
-    interface(held.command)?;
+    interface(lab, held.command)?;
     held.end()?;
     // The kernel takes the namespace down in the background.
     until(Duration::from_secs(3), || names().is_ok_and(|names| names == rest));

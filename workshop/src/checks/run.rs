@@ -1,5 +1,8 @@
 //! Step 01: the command line.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
 use anyhow::Result;
 
 use super::Stage::{Final, Step};
@@ -18,11 +21,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "arguments-whole",
-        title: "arguments with dashes, spaces and quotes stay as they are",
+        title: "arguments with dashes, spaces, quotes or any other bytes stay as they are",
         since: Step(1),
         until: LAST,
         kind: Kind::New,
-        by_hand: "cargo run -p stepNN run echo -n --flag -- 'two words'",
+        by_hand: "cargo run -p stepNN run echo -n --flag -- 'two words' $'na\\xefve'",
         probe: arguments_whole,
     },
     Check {
@@ -46,19 +49,25 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 fn says_running(lab: &Lab) -> Result<Verdict> {
-    says(lab, &["/bin/sh", "-c", ":", &token()])
+    says(lab, &words(&["/bin/sh", "-c", ":", &token()]))
 }
 
 fn arguments_whole(lab: &Lab) -> Result<Verdict> {
-    says(
-        lab,
-        &["/bin/sh", "-c", ":", "-x", "--long=1", "--", "--help", "two  words", "'\"", &token()],
-    )
+    let odd = ["-x", "--long=1", "--", "--help", "two  words", "'\"", &token()];
+    let mut command = words(&["/bin/sh", "-c", ":"]);
+    command.extend(words(&odd));
+    // Whatever is no UTF-8 is shown as U+FFFD.
+    command.push(OsString::from_vec(b"na\xefve".to_vec()));
+    says(lab, &command)
 }
 
-fn says(lab: &Lab, command: &[&str]) -> Result<Verdict> {
-    let expected = format!("Running [{}]", command.join(" "));
-    let ended = lab.run(command)?;
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+fn says(lab: &Lab, command: &[OsString]) -> Result<Verdict> {
+    let expected = format!("Running [{}]", command.join(OsStr::new(" ")).display());
+    let ended = lab.subject.run(lab.cage, command)?;
     let line = ended.stdout.lines().next().unwrap_or_default().to_string();
     let holds = match line.strip_prefix(&expected) {
         Some("") => true,

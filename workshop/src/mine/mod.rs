@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::project;
 
+pub(crate) use todo::is_mark;
+
 /// Its name, as a folder, a package and a program.
 pub const NAME: &str = "mine";
 
@@ -31,11 +33,10 @@ pub fn build(project: &Path) -> Result<PathBuf> {
              or bring back what was there: cargo workshop restore"
         );
     }
-    // The same versions as the steps, which are here already.
     let lock = project.join(NAME).join("Cargo.lock");
     if !lock.exists() {
-        let copied = fs::copy(project.join("Cargo.lock"), &lock);
-        copied.with_context(|| format!("cannot write {}", lock.display()))?;
+        fs::write(&lock, start::LOCK)
+            .with_context(|| format!("cannot write {}", lock.display()))?;
     }
     project::build_apart(&project.join(NAME).join("Cargo.toml"), NAME)
 }

@@ -18,6 +18,8 @@ use crate::{diff, output, project, terminal};
 
 /// The manifest of the attendee's crate.
 const MANIFEST: &str = include_str!("starter/Cargo.toml");
+/// The versions of its dependencies: the steps' own, which are here already.
+pub(super) const LOCK: &str = include_str!("starter/Cargo.lock");
 /// What step 01 begins with.
 const EMPTY: &str = include_str!("starter/main.rs");
 
@@ -163,8 +165,7 @@ fn next(progress: &Progress) -> Result<&'static Step> {
 fn put(project: &Path, mut progress: Progress, step: &Step, source: Source) -> Result<()> {
     let keeper = Keeper::new(project)?;
     let Marked { source: marked, homeless } = todo::mark(&source.read(project)?, step);
-    let lock = fs::read_to_string(project.join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    let files = [("Cargo.toml", MANIFEST), ("Cargo.lock", &lock), (SOURCE, &marked)];
+    let files = [("Cargo.toml", MANIFEST), ("Cargo.lock", LOCK), (SOURCE, &marked)];
     let tree: Tree = files.into_iter().map(|(name, it)| (name.into(), text(it))).collect();
     let kept = keeper.replace(tree, progress.current())?;
     progress.start(step)?;

@@ -44,6 +44,11 @@ pub(super) fn marks(source: &str) -> Vec<(usize, &str)> {
     lines.filter_map(|(index, line)| Some((index + 1, line.trim().strip_prefix(MARK)?))).collect()
 }
 
+/// Whether a line is such a mark.
+pub(crate) fn is_mark(line: &str) -> bool {
+    line.trim_start().starts_with(MARK)
+}
+
 /// Without the marks of ours that are still there; the attendee's own stay.
 fn without_marks(source: &str) -> String {
     let ours = |line: &str| {
@@ -66,7 +71,7 @@ mod tests {
     }
 
     const STEP: &str = "number = 1\npackage = ''\nfolder = ''\ntitle = ''\nadds = ''\ntry = ''\n\
-        shows = ''\nproof = ''\nminutes = 1\nneeds = []\ndemo = []\nexercise = ''\nnotes = []\nhints = []\n";
+        shows = ''\nfinal = []\nproof = ''\nminutes = 1\nneeds = []\ndemo = []\nexercise = ''\nnotes = []\nhints = []\n";
 
     #[test]
     fn a_mark_stands_above_its_line_as_deep_as_that() {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use super::cpio::Archive;
 use super::kernel::Kernel;
 use super::modules;
-use crate::{output, project, rootfs, steps};
+use crate::{mine, output, project, rootfs, steps};
 
 /// The first process inside: this program.
 pub(super) const INIT: &str = "/workshop/bin/workshop";
@@ -37,12 +37,17 @@ pub(super) fn pack(cache: &Path, kernel: &Kernel) -> Result<PathBuf> {
     let packages = packages(&project)?;
     project::build(&packages.iter().map(String::as_str).collect::<Vec<_>>())?;
     let folder = project::binaries()?;
-    let binaries: Vec<PathBuf> = packages
+    let mut binaries: Vec<PathBuf> = packages
         .iter()
         .map(String::as_str)
         .chain(["workshop"])
         .map(|name| folder.join(name))
         .collect();
+    // What cannot be built may be just why somebody wants a machine.
+    match mine::build(&project) {
+        Ok(program) => binaries.push(program),
+        Err(error) => output::note(&format!("{error:#}. The machine starts without it")),
+    }
     let inside = project.join(rootfs::NAME);
     let key = key(&binaries, &inside, kernel)?;
     let archive = cache.join(format!("initramfs-{key:016x}"));
@@ -58,13 +63,11 @@ pub(super) fn pack(cache: &Path, kernel: &Kernel) -> Result<PathBuf> {
     packed.map(|()| archive)
 }
 
-/// The steps, and the two crates that may come after them.
+/// The steps, and the runtime that comes after them.
 fn packages(project: &Path) -> Result<Vec<String>> {
     let steps = steps::all()?.iter().map(|step| step.package.clone());
-    let more = ["final", "mine"]
-        .into_iter()
-        .filter(|name| project.join(name).join("Cargo.toml").is_file());
-    Ok(steps.chain(more.map(str::to_string)).collect())
+    let last = ["final"].into_iter().filter(|name| project.join(name).join("Cargo.toml").is_file());
+    Ok(steps.chain(last.map(str::to_string)).collect())
 }
 
 /// A number that changes when something changes that the archive is made of.

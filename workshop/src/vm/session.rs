@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
 
 use super::Accel;
 use super::link::{Decoder, Job, Kind, frame};
 use super::qemu::{Machine, Plan};
+use crate::signals::{STOPPING, Signals};
 
 /// So much of the console is kept.
 const CONSOLE: usize = 64 * 1024;
@@ -42,8 +42,7 @@ pub(super) enum Event {
 /// A running machine and the conversation with it. It is killed when this value goes.
 pub(super) struct Session {
     machine: Machine,
-    signals: SignalFd,
-    before: SigSet,
+    signals: Signals,
     decoder: Decoder,
     outgoing: VecDeque<u8>,
     console: Vec<u8>,
@@ -52,19 +51,10 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn start(plan: &Plan, accel: Accel) -> Result<Self> {
-        let watched: SigSet =
-            [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH]
-                .into_iter()
-                .collect();
-        let before = watched.thread_swap_mask(SigmaskHow::SIG_BLOCK);
-        let before = before.context("cannot hold signals back")?;
-        let signals =
-            SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-                .context("cannot open a signalfd")?;
+        let signals = Signals::hold(STOPPING.into_iter().chain([Signal::SIGWINCH]))?;
         Ok(Self {
             machine: Machine::start(plan, accel)?,
             signals,
-            before,
             decoder: Decoder::default(),
             outgoing: VecDeque::new(),
             console: Vec::new(),
@@ -177,12 +167,10 @@ impl Session {
     }
 
     fn read_signals(&mut self) -> Option<Event> {
-        let signal = self.signals.read_signal().ok()??;
-        let signal = i32::try_from(signal.ssi_signo).ok().and_then(|it| Signal::try_from(it).ok());
-        match signal {
-            Some(Signal::SIGWINCH) | None => Some(Event::Resized),
-            Some(signal) => Some(Event::Stop(signal)),
-        }
+        Some(match self.signals.next()? {
+            Signal::SIGWINCH => Event::Resized,
+            signal => Event::Stop(signal),
+        })
     }
 
     fn read_keyboard(&mut self) -> Result<()> {
@@ -206,12 +194,6 @@ impl Session {
                 lines[count.saturating_sub(20)..].join("\n")
             ),
         }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.before.thread_set_mask();
     }
 }
 

@@ -26,6 +26,8 @@ impl Project {
         };
         copy("workshop/steps.toml", "workshop/steps.toml");
         copy("Cargo.lock", "Cargo.lock");
+        copy(".cargo/config.toml", ".cargo/config.toml");
+        copy(".cargo/as-root", ".cargo/as-root");
         copy("workshop/src/mine/starter/Cargo.toml", "mine/Cargo.toml");
         copy("workshop/src/mine/starter/main.rs", "mine/src/main.rs");
         for step in steps::all().unwrap() {

@@ -124,7 +124,7 @@ fn host_put_back(lab: &Lab) -> Result<Verdict> {
 fn prune(lab: &Lab) -> Result<Verdict> {
     let before = Host::of(lab)?;
     let mounts = lab.cage.mounts()?;
-    let held = lab.hold_with(&PORTS, "sleep 30 &")?;
+    let mut held = lab.hold_with(&PORTS, "sleep 30 &")?;
     held.kill_run()?;
     let words = &lab.subject.words;
     let at = words.iter().position(|word| word == "run").unwrap_or_default();

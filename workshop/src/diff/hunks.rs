@@ -1,17 +1,9 @@
-//! The difference of two sources, hunk by hunk.
+//! The difference of two sources, hunk by hunk, and as a patch.
 
-use std::fmt::Write;
-use std::fs;
-use std::path::Path;
+use similar::{Algorithm, Change, ChangeTag, DiffOp, TextDiff};
 
-use anyhow::{Result, anyhow};
-use colored::Colorize;
-use similar::{Algorithm, ChangeTag, DiffOp, TextDiff};
-
-use crate::output;
-use crate::steps::Step;
-
-const CONTEXT: usize = 3;
+/// How many lines around changed ones are shown.
+pub(super) const CONTEXT: usize = 3;
 
 /// Whether a line stays, goes or comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,26 +40,35 @@ pub struct Hunk {
 
 /// Compares two sources.
 pub fn hunks(old: &str, new: &str) -> Vec<Hunk> {
-    let diff = TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(old, new);
+    let diff = compare(old, new);
     let groups = diff.grouped_ops(CONTEXT);
     groups.iter().map(|ops| hunk(&diff, ops)).collect()
 }
 
+/// Compares two sources and leaves nothing out: all lines of both.
+pub(super) fn all_lines(old: &str, new: &str) -> Vec<Line> {
+    compare(old, new).iter_all_changes().map(line).collect()
+}
+
+fn compare<'a>(old: &'a str, new: &'a str) -> TextDiff<'a, 'a, 'a, str> {
+    TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(old, new)
+}
+
+fn line(change: Change<&str>) -> Line {
+    Line {
+        kind: match change.tag() {
+            ChangeTag::Equal => Kind::Context,
+            ChangeTag::Delete => Kind::Deleted,
+            ChangeTag::Insert => Kind::Added,
+        },
+        old: change.old_index().map(|index| index + 1),
+        new: change.new_index().map(|index| index + 1),
+        text: change.value().to_string(),
+    }
+}
+
 fn hunk<'a>(diff: &TextDiff<'a, 'a, 'a, str>, ops: &[DiffOp]) -> Hunk {
-    let lines: Vec<Line> = ops
-        .iter()
-        .flat_map(|op| diff.iter_changes(op))
-        .map(|change| Line {
-            kind: match change.tag() {
-                ChangeTag::Equal => Kind::Context,
-                ChangeTag::Delete => Kind::Deleted,
-                ChangeTag::Insert => Kind::Added,
-            },
-            old: change.old_index().map(|index| index + 1),
-            new: change.new_index().map(|index| index + 1),
-            text: change.value().to_string(),
-        })
-        .collect();
+    let lines = ops.iter().flat_map(|op| diff.iter_changes(op)).map(line).collect();
     let start = ops.first().map_or(0, |op| op.old_range().start);
     Hunk { item: enclosing_item(&diff.old_slices()[..start]), lines }
 }
@@ -97,49 +98,21 @@ pub fn patch(file: &str, hunks: &[Hunk]) -> String {
     text
 }
 
-/// The difference for human eyes: coloured, with line numbers. The signs stay, so that colour is not
-/// the only thing that tells lines apart.
-pub fn pretty(old: &str, new: &str, hunks: &[Hunk]) -> String {
-    let mut text = format!("{}\n{}\n", format!("--- {old}").bold(), format!("+++ {new}").bold());
-    for hunk in hunks {
-        text += &format!("{}\n", hunk.header().cyan());
-        for line in &hunk.lines {
-            let number = |number: Option<usize>| number.map_or(String::new(), |n| n.to_string());
-            let numbers = format!("{:>4} {:>4} ", number(line.old), number(line.new));
-            let body = format!("{}{}", line.sign(), line.text.trim_end_matches('\n'));
-            let body = match line.kind {
-                Kind::Context => body.normal(),
-                Kind::Deleted => body.red(),
-                Kind::Added => body.green(),
-            };
-            let _ = writeln!(text, "{}{body}", numbers.dimmed());
+impl Kind {
+    /// What a unified diff puts before such a line.
+    pub fn sign(self) -> char {
+        match self {
+            Self::Context => ' ',
+            Self::Deleted => '-',
+            Self::Added => '+',
         }
     }
-    text
-}
-
-/// Compares the sources of two steps.
-pub fn steps(project: &Path, from: &Step, to: &Step) -> Result<Vec<Hunk>> {
-    Ok(hunks(&read(project, from)?, &read(project, to)?))
-}
-
-/// Reads a step's source.
-pub fn read(project: &Path, step: &Step) -> Result<String> {
-    let path = step.source(project);
-    fs::read_to_string(&path).map_err(|error| {
-        let (file, reason) = (path.display(), output::reason(&error));
-        anyhow!("cannot read {file}: {reason}. Is the workshop complete? `git status` tells")
-    })
 }
 
 impl Line {
     /// What a unified diff puts before it.
     pub fn sign(&self) -> char {
-        match self.kind {
-            Kind::Context => ' ',
-            Kind::Deleted => '-',
-            Kind::Added => '+',
-        }
+        self.kind.sign()
     }
 }
 
@@ -187,14 +160,5 @@ mod tests {
     #[test]
     fn equal_sources_give_no_patch() {
         assert_eq!(patch("src/main.rs", &hunks(OLD, OLD)), "");
-    }
-
-    #[test]
-    fn signs_and_numbers_are_there_without_colour() {
-        colored::control::set_override(false);
-        let text = pretty("old", "new", &hunks("same\nold\n", "same\nnew\n"));
-        let expected =
-            "--- old\n+++ new\n@@ -1,2 +1,2 @@\n   1    1  same\n   2      -old\n        2 +new\n";
-        assert_eq!(text, expected);
     }
 }

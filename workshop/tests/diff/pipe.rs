@@ -1,44 +1,16 @@
-//! `cargo workshop diff` on a made-up ladder, its patches applied by the real patch(1) and git.
-
-#![allow(clippy::unwrap_used)]
+//! In a pipe, and wrong usage.
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use workshop::{steps, testing};
 
-/// A project of its own, in which step n prints the numbers 1 to n, some without a last newline.
-fn project(name: &str) -> PathBuf {
-    let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&project);
-    fs::create_dir_all(project.join("workshop")).unwrap();
-    fs::write(project.join("workshop/steps.toml"), "").unwrap();
-    for step in steps::all().unwrap() {
-        let source = step.source(&project);
-        fs::create_dir_all(source.parent().unwrap()).unwrap();
-        fs::write(source, made_up(step.number)).unwrap();
-    }
-    project
-}
-
-fn made_up(step: u8) -> String {
-    if step == 1 {
-        return String::new();
-    }
-    let body: String = (1..=step).map(|n| format!("    println!(\"{n}\");\n\n\n\n")).collect();
-    let end = if step.is_multiple_of(3) { "}" } else { "}\n" };
-    format!("//! Step.\n\nfn main() {{\n    let step = {step};\n{body}{end}")
-}
-
-fn diff(project: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_workshop"));
-    command.current_dir(project).arg("diff").args(args).output().unwrap()
-}
+use crate::{diff, made_up, project};
 
 /// Feeds a patch to a program in the project, which must take it in silence about trouble.
-fn apply(project: &Path, program: &str, args: &[&str], patch: &[u8]) {
+pub(crate) fn apply(project: &Path, program: &str, args: &[&str], patch: &[u8]) {
     let mut child = Command::new(program)
         .args(args)
         .current_dir(project)
@@ -101,10 +73,17 @@ fn what_is_missing_is_named() {
 #[test]
 fn wrong_usage_is_status_2() {
     let project = project("usage");
-    for args in [&[][..], &["04"], &["04", "11"], &["04", "05", "06"], &["--stat", "04", "05"]] {
+    let alone: [&[&str]; 4] = [&[], &["04"], &["final"], &["--stat", "04", "05"]];
+    let together: [&[&str]; 4] =
+        [&["04", "11"], &["04", "05", "06"], &["mine", "final"], &["final", "final"]];
+    for args in alone.iter().chain(&together) {
         let output = diff(&project, args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(output.stdout.is_empty(), "{args:?}");
     }
+    let error = String::from_utf8(diff(&project, &["04", "11"]).stderr).unwrap();
+    assert!(error.contains("no step '11'") && error.contains("05 pid"), "{error}");
+    assert!(error.contains("; or mine, or final"), "{error}");
 }
 
 #[test]
@@ -126,6 +105,6 @@ fn stat_counts_the_lines() {
     let output = diff(&project("stat"), &["--stat"]);
     let table = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(table.contains("01 -> 02      13        0       13      1\n"), "{table}");
+    assert!(table.contains("01 -> 02      17        0       17      1\n"), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 60), "{table}");
 }

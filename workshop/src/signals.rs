@@ -1,0 +1,48 @@
+//! Signals as something to wait for beside files (signalfd(2)).
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// Asks a program to end.
+pub(crate) const STOPPING: [Signal; 4] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// Signals that are held back, to be read. This thread gets them again when this value goes;
+/// threads and programs that it starts hold them back, too.
+pub(crate) struct Signals {
+    fd: SignalFd,
+    before: SigSet,
+}
+
+impl Signals {
+    /// Holds these back from now on.
+    pub(crate) fn hold(signals: impl IntoIterator<Item = Signal>) -> Result<Self> {
+        let watched: SigSet = signals.into_iter().collect();
+        let before = watched.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+        let before = before.context("cannot hold signals back")?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let fd = SignalFd::with_flags(&watched, flags).context("cannot open a signalfd")?;
+        Ok(Self { fd, before })
+    }
+
+    /// The next one that has come.
+    pub(crate) fn next(&mut self) -> Option<Signal> {
+        let signal = self.fd.read_signal().ok()??;
+        Signal::try_from(i32::try_from(signal.ssi_signo).ok()?).ok()
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        let _ = self.before.thread_set_mask();
+    }
+}
