@@ -41,6 +41,7 @@ fn recorded(session: &Path) -> String {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_steps_sessions_look_the_same_in_the_page() {
     let Some(assets) = assets("the_steps_sessions_look_the_same_in_the_page") else { return };
     let root = project::root().unwrap();
@@ -68,6 +69,7 @@ fn the_steps_sessions_look_the_same_in_the_page() {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn a_page_loads_little() {
     let Some(assets) = assets("a_page_loads_little") else { return };
     let size = book::vm::site::wire_size(&assets).unwrap();

@@ -39,6 +39,7 @@ fn waits_for(browser: &mut Browser, text: &str) -> Duration {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn linux_starts_in_a_page_on_a_click() {
     let name = "linux_starts_in_a_page_on_a_click";
     let root = project::root().unwrap();
