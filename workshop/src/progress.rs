@@ -1,4 +1,4 @@
-//! How far the attendee is, in `progress.txt`: a line a step, the latest last.
+//! How far the attendee is, in `progress.txt`: a line a step, that which was begun last at the end.
 //!
 //! ```text
 //! uts done 2026-11-25
@@ -55,7 +55,7 @@ impl Progress {
         Ok(Self { path, lines: text.lines().map(str::to_string).collect() })
     }
 
-    /// The step that the attendee is at: the one that something happened to last.
+    /// The step that the attendee is at: the one that was begun last.
     pub fn current(&self) -> Option<&'static Step> {
         self.lines.iter().rev().find_map(|line| Some(parse(line)?.0))
     }
@@ -73,15 +73,15 @@ impl Progress {
 
     /// Notes that a step is begun, perhaps once more.
     pub fn start(&mut self, step: &Step) -> Result<()> {
+        self.remove(step);
         self.write(step, &Entry { date: clock::today()?, ..Entry::default() })
     }
 
     /// Notes that the attendee is at a step again, whatever is known of it.
     pub fn go_to(&mut self, step: &Step) -> Result<()> {
-        match self.entry(step) {
-            Some(entry) => self.write(step, &entry),
-            None => self.start(step),
-        }
+        let Some(entry) = self.entry(step) else { return self.start(step) };
+        self.remove(step);
+        self.write(step, &entry)
     }
 
     /// Notes what the checks said of a step.
@@ -103,9 +103,17 @@ impl Progress {
         self.write(step, &entry)
     }
 
-    fn write(&mut self, step: &Step, entry: &Entry) -> Result<()> {
+    fn remove(&mut self, step: &Step) {
         self.lines.retain(|line| parse(line).is_none_or(|(its, _)| its != step));
-        self.lines.push(show(step, entry));
+    }
+
+    /// In the step's own line: who looks back at an earlier step stays where they are.
+    fn write(&mut self, step: &Step, entry: &Entry) -> Result<()> {
+        let its = |line: &&mut String| parse(line).is_some_and(|(its, _)| its == step);
+        match self.lines.iter_mut().rfind(its) {
+            Some(line) => *line = show(step, entry),
+            None => self.lines.push(show(step, entry)),
+        }
         // In one piece, so that nobody ever reads half a file.
         let new = self.path.with_extension("txt.new");
         let written = fs::write(&new, self.lines.join("\n") + "\n");
@@ -197,6 +205,16 @@ mod tests {
         assert!(!progress.is_done(step("05")), "a skip is no pass");
         progress.checked(step("05"), vec![], true).unwrap();
         assert!(progress.is_done(step("05")));
+    }
+
+    #[test]
+    fn checking_an_earlier_step_is_not_going_back() {
+        let mut progress = progress("uts done 2026-11-24\npid started 2026-11-25\n");
+        progress.checked(step("03"), vec!["one-each".into()], true).unwrap();
+        assert_eq!(progress.current(), Some(step("05")));
+        assert!(!progress.is_done(step("03")));
+        progress.go_to(step("03")).unwrap();
+        assert_eq!(progress.current(), Some(step("03")));
     }
 
     #[test]

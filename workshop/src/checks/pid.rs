@@ -72,9 +72,10 @@ pub(super) const CHECKS: &[Check] = &[
 
 fn pid_namespace(lab: &Lab) -> Result<Verdict> {
     let held = lab.hold(":")?;
-    let for_children = kernel::namespace(held.run(), "pid_for_children")?;
+    // A namespace that nobody has been born in yet cannot be named.
+    let for_children = kernel::namespace(held.run(), "pid_for_children").ok();
     let outside = kernel::namespace(lab.cage.thread, "pid")?;
-    let meaning = if for_children == outside {
+    let meaning = if for_children == Some(outside) {
         "unshare(2) with CLONE_NEWPID must come before the child is started."
     } else {
         "unshare(2) was called, but only the *next* child is in the new namespace: the command must \
