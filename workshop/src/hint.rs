@@ -39,7 +39,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let hint = output::wrap(hint, terminal::text_width()).join("\n");
     output::print(&format!("{}{about}\n{hint}\n", heading.bold()))?;
     if level < last {
-        output::print(&format!("Plainer: {}\n", "cargo workshop hint".bold()))?;
+        let number = step.number;
+        let plainer = match progress.current() == Some(step) {
+            true => "cargo workshop hint".to_string(),
+            false => format!("cargo workshop hint {number:02} --level {}", level + 1),
+        };
+        output::print(&format!("Plainer: {}\n", plainer.bold()))?;
     } else {
         let diff = format!("cargo workshop diff mine {:02}", step.number);
         output::print(&format!("All of it: {}\n", diff.bold()))?;

@@ -86,6 +86,10 @@ impl Progress {
 
     /// Notes what the checks said of a step.
     pub fn checked(&mut self, step: &Step, red: Vec<String>, all_ran: bool) -> Result<()> {
+        // Who looks ahead has not begun.
+        if self.entry(step).is_none() && self.current().is_some() {
+            return Ok(());
+        }
         let before = self.entry(step).unwrap_or_default();
         // The same trouble: the next hint may be plainer.
         let hints = if before.red == red { before.hints } else { 0 };

@@ -258,6 +258,23 @@ fn nothing_is_lost_when_they_are_killed() {
     assert!(!names.iter().any(|name| name.starts_with(".half")), "{names:?}");
 }
 
+/// An editor saves while they are at work.
+#[test]
+fn nothing_that_is_saved_meanwhile_is_lost() {
+    let project = Project::new("saved");
+    let commands: [&[&str]; 3] = [&["start", "05"], &["restore"], &["catch-up", "09"]];
+    for round in 0..150_u64 {
+        project.write("mine/src/main.rs", &format!("// before {round} {}\n", token()));
+        let mut running =
+            project.command(commands[usize::try_from(round % 3).unwrap()]).spawn().unwrap();
+        thread::sleep(Duration::from_micros(round * 7919 % 20_000));
+        let saved = format!("// meanwhile {round} {}\n", token());
+        project.write("mine/src/main.rs", &saved);
+        running.wait().unwrap();
+        assert!(is_somewhere(&project, &saved), "what was saved in round {round} is lost");
+    }
+}
+
 #[test]
 fn two_at_once_do_not_disturb_each_other() {
     let project = Project::new("two");

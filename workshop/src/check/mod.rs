@@ -44,7 +44,7 @@ pub struct Options {
     #[command(flatten)]
     target: Target,
     /// Checks yours again whenever a file of it changes; h, d, n and q do what they say there
-    #[arg(long, conflicts_with_all = ["bin", "json"])]
+    #[arg(long, conflicts_with_all = ["bin", "json", "rootfs"])]
     watch: bool,
     /// Tells it in JSON: a list with an object for every check
     #[arg(long)]

@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 
 use super::{Detail, Target, build, own};
 use crate::progress::Progress;
-use crate::signals::Signals;
+use crate::signals::{STOPPING, Signals};
 use crate::steps::Step;
 use crate::terminal::{self, Key, Raw};
 use crate::{mine, output, project};
@@ -121,8 +121,13 @@ fn wait(project: &Path, seen: &Files) -> Result<Wish> {
         }
         return Ok(Wish::Check);
     }
+    // Whoever ends this gets the terminal back as it was.
+    let mut signals = Signals::hold(STOPPING)?;
     let _raw = Raw::enter()?;
     loop {
+        if signals.next().is_some() {
+            return Ok(Wish::Quit);
+        }
         match terminal::key(PAUSE)? {
             Some(Key::Byte(b'h')) => return Ok(Wish::Hint),
             Some(Key::Byte(b'd')) => return Ok(Wish::Diff),

@@ -4,6 +4,7 @@
 //! into that copy, not removed: an editor that saves in this very moment loses nothing either.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 
@@ -52,12 +53,12 @@ pub fn restore(options: &Options) -> Result<ExitCode> {
     let copy = keeper.copy(&name)?;
     let mut progress = Progress::read(&project)?;
     let before = keeper.replace(copy, progress.current())?;
-    output::print(&format!("mine/ is again what it was in {KEPT}/{name}\n"))?;
+    output::print(&format!("Brought back: {KEPT}/{name}\n"))?;
     if let Some(before) = before {
         output::print(&format!("What was there until now: {KEPT}/{before}\n"))?;
     }
     // The copy's name ends in the step that it was at.
-    let step = name.rsplit('-').find_map(|word| Step::find(word).ok().filter(|_| word.len() > 4));
+    let step = name.rsplit('-').next().and_then(|word| Step::find(word).ok());
     if let Some(step) = step.filter(|step| progress.current() != Some(step)) {
         progress.go_to(step)?;
         output::print(&format!("You are at step {:02}, {}\n", step.number, step.title))?;
@@ -180,26 +181,43 @@ impl Keeper {
     /// stay. Returns the name of the copy of all that was there before.
     pub(super) fn replace(&self, new: Tree, at: Option<&Step>) -> Result<Option<String>> {
         let copy = self.keep(at)?;
+        let aside = self.kept.join(copy.as_deref().unwrap_or("begin"));
         for name in self.read(&self.mine)?.keys() {
-            let stays = !is_cargos(name) && !new.contains_key(name);
-            if let Some(copy) = copy.as_ref().filter(|_| !stays) {
-                self.set_aside(name, &self.kept.join(copy))?;
+            if is_cargos(name) && !new.contains_key(name) {
+                self.set_aside(name, &aside)?;
             }
         }
         for (name, entry) in &new {
-            tree::write(&self.mine, name, entry)
-                .map_err(|error| failed("write to", &self.mine, &error))?;
+            // An editor may save at any moment: what has come meanwhile is set aside, too.
+            while !tree::write_new(&self.mine, name, entry)
+                .map_err(|error| failed("write to", &self.mine, &error))?
+            {
+                self.set_aside(name, &aside)?;
+            }
         }
         Ok(copy)
     }
 
-    /// Moves a file into the copy, where it is already, unless somebody has just saved it anew.
+    /// Moves a file into the copy. If it is not what has been copied, since somebody has just saved
+    /// it, it gets a name of its own there.
     fn set_aside(&self, name: &Path, copy: &Path) -> Result<()> {
         let from = self.mine.join(name);
-        let moved = fs::rename(&from, copy.join(name));
-        // On another filesystem the copy has to do.
-        let gone = moved.or_else(|_| fs::remove_file(&from));
-        gone.map_err(|error| failed("replace", &from, &error))
+        let mut to = copy.join(name);
+        let is_another = |to: &Path| fs::read(to).is_ok_and(|it| fs::read(&from).ok() != Some(it));
+        while is_another(&to) {
+            to.as_mut_os_string().push(".later");
+        }
+        let folder = to.parent().unwrap_or(copy);
+        let moved = fs::create_dir_all(folder).and_then(|()| fs::rename(&from, &to));
+        match moved {
+            // It has just gone by itself.
+            Err(error) if error.kind() == ErrorKind::NotFound && !from.exists() => Ok(()),
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                let copied = fs::copy(&from, &to).and_then(|_| fs::remove_file(&from));
+                copied.map_err(|error| failed("replace", &from, &error))
+            }
+            moved => moved.map_err(|error| failed("replace", &from, &error)),
+        }
     }
 }
 

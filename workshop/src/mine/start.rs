@@ -139,7 +139,7 @@ fn not_green_yet(before: &Step, step: &Step) -> String {
     let (before, number) = (before.number, step.number);
     format!(
         "\nYour own step {before:02} was not checked green. To begin with it all the same:\n  \
-         cargo workshop start {number:02} --from mine, after cargo workshop restore\n"
+         cargo workshop restore\n  cargo workshop start {number:02} --from mine\n"
     )
 }
 
@@ -153,7 +153,9 @@ fn next(progress: &Progress) -> Result<&'static Step> {
         let number = current.number;
         bail!(
             "you are at step {number:02}, and its checks did not all hold yet. Go on: cargo workshop \
-             check; or begin it anew: cargo workshop start {number:02}"
+             check; or begin it anew: cargo workshop start {number:02}; or leave it: cargo workshop \
+             start {:02} --from mine",
+            (number + 1).min(10)
         );
     }
     let after = steps.iter().find(|step| step.number == current.number + 1);

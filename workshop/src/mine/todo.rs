@@ -35,6 +35,9 @@ pub(super) fn mark(source: &str, step: &Step) -> Marked {
         }
         marked += &format!("{line}\n");
     }
+    for todo in homeless.iter().filter(|_| top == lines.len()) {
+        marked += &format!("{MARK}{}\n", todo.text);
+    }
     Marked { source: marked, homeless: homeless.len() }
 }
 
@@ -93,7 +96,7 @@ mod tests {
 
     #[test]
     fn an_empty_source_gets_its_marks_too() {
-        assert_eq!(mark("", &step(&[("x", "More.")])).source, "");
+        assert_eq!(mark("", &step(&[("x", "More.")])).source, "// TODO(you): More.\n");
     }
 
     #[test]

@@ -72,7 +72,14 @@ pub(in super::super) fn root() -> Tried {
     let said = said(&sudo.stderr);
     match sudo.status.success() {
         true => Ok("sudo works".into()),
-        false if said.contains("password is required") => Ok(ASKS.into()),
+        // As sudo says it, and as sudo-rs does.
+        false
+            if ["password is required", "authentication is required"]
+                .iter()
+                .any(|it| said.contains(it)) =>
+        {
+            Ok(ASKS.into())
+        }
         false => Err(no_root(&said)),
     }
 }
