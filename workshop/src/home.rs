@@ -12,7 +12,7 @@ use crate::checks::{self, Bench};
 use crate::container::Subject;
 use crate::progress::Progress;
 use crate::steps::{self, Step};
-use crate::{doctor, mine, output, project, rootfs, sudo};
+use crate::{doctor, mine, output, project, rootfs, sudo, terminal};
 
 /// Looks at the machine, makes the root filesystem, proves every step once, and shows the ladder.
 pub fn home() -> Result<ExitCode> {
@@ -84,7 +84,9 @@ fn ladder() -> Result<String> {
             (false, true) => ("→".yellow().bold(), " (you are here)"),
             _ => (" ".normal(), ""),
         };
-        text += &format!("{mark} {number:02} {title:<8} {}{state}\n", plain(&step.adds));
+        let adds = format!("{}{state}", plain(&step.adds));
+        let adds = output::wrap(&adds, terminal::text_width().saturating_sub(14));
+        text += &format!("{mark} {number:02} {title:<8} {}\n", adds.join("\n              "));
     }
     let commands = match current {
         None => {

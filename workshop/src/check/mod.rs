@@ -164,7 +164,6 @@ fn show(target: &Target, detail: Detail) -> Result<Tally> {
     let bar = Bar::new(plan.len());
     let mut tally = Tally::of(Vec::new());
     let mut shown = None;
-    bar.now(plan.first().map(|(_, check)| *check));
     checker::perform(target, |report| {
         let (candidate, _) = plan.get(tally.count()).context("a verdict that nobody asked for")?;
         let heading = report::heading(candidate);

@@ -213,7 +213,8 @@ pub(super) fn what_next(step: &Step, tally: &Tally) -> Result<String> {
     if tally.skipped() > 0 {
         return Ok(String::new());
     }
-    let mut text = format!("One more thing to try: {}\n", step.exercise);
+    let exercise = format!("One more thing to try: {}", step.exercise);
+    let mut text = format!("{}\n", output::wrap(&exercise, terminal::text_width()).join("\n"));
     text += &format!("Riddles about it: {}\n", command(&format!("break {:02}", step.number)));
     if let Some(next) = steps::all()?.iter().find(|it| it.number == step.number + 1) {
         text += &format!("The next step, {}: {}\n", next.title, command("start"));

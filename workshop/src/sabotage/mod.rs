@@ -121,7 +121,6 @@ fn judge(project: &Path, variant: &Variant) -> Result<Vec<Report>> {
     let program = project::build_apart(&folder.join("Cargo.toml"), &program)?;
     let checks = variant.checks();
     let bar = Bar::new(checks.len());
-    bar.now(checks.first().copied());
     let mut reports: Vec<Report> = Vec::new();
     let target = Target { bin: Some(program), step: Some(variant.step), ..Target::default() };
     checker::perform(&target, |report| {
@@ -132,6 +131,12 @@ fn judge(project: &Path, variant: &Variant) -> Result<Vec<Report>> {
     })?;
     if reports.len() != checks.len() {
         bail!("cannot tell what is red: only {} of {} checks ran", reports.len(), checks.len());
+    }
+    if let Some(lack) = reports.iter().find_map(|report| report.skipped.as_ref()) {
+        let number = variant.step.number;
+        bail!(
+            "cannot tell what is red, for want of {lack}. See: cargo workshop doctor {number:02}"
+        );
     }
     Ok(reports)
 }
