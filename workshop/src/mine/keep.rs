@@ -168,13 +168,21 @@ impl Keeper {
         Ok(Some(name))
     }
 
-    /// `2026-11-25-141207-step04`; of two in one second the later one sorts behind.
+    /// `2026-11-25-141207-step04`. It sorts behind all the others, also within one second and when
+    /// the clock has been put back.
     fn new_name(&self, at: Option<&Step>) -> Result<String> {
         let (now, step) = (clock::now()?, at.map_or("begin", |step| &step.package));
-        let names = names(&self.kept);
-        let same_second = names.iter().filter(|name| name.starts_with(&now)).count();
-        let count = if same_second == 0 { String::new() } else { format!(".{same_second}") };
-        Ok(format!("{now}{count}-{step}"))
+        let latest = names(&self.kept).pop().unwrap_or_default();
+        let (stamp, count) = match latest.get(..now.len()) {
+            Some(stamp) if stamp >= now.as_str() => {
+                let count = latest[stamp.len()..].strip_prefix('.').unwrap_or_default();
+                let count = count.split('-').next().and_then(|it| it.parse::<u32>().ok());
+                (stamp.to_string(), count.unwrap_or(0) + 1)
+            }
+            _ => (now, 0),
+        };
+        let count = if count == 0 { String::new() } else { format!(".{count:04}") };
+        Ok(format!("{stamp}{count}-{step}"))
     }
 
     /// Puts new files into mine/. What cargo would read there besides them goes; notes and the like
@@ -221,12 +229,21 @@ impl Keeper {
     }
 }
 
-/// Whether cargo takes it as a part of the crate.
+/// Whether cargo takes it as a part of the crate. An editor's own files beside the sources are not.
 fn is_cargos(name: &Path) -> bool {
     let first = name.components().next().map(|it| it.as_os_str().to_string_lossy().into_owned());
-    let folders = ["src", "tests", "benches", "examples", ".cargo"];
-    let files = ["Cargo.toml", "Cargo.lock", "build.rs", "rust-toolchain", "rust-toolchain.toml"];
-    first.is_some_and(|first| folders.contains(&first.as_str()) || files.contains(&first.as_str()))
+    let first = first.as_deref().unwrap_or_default();
+    let is_source = name.extension().is_some_and(|it| it == "rs");
+    match first {
+        "src" | "tests" | "benches" | "examples" => is_source,
+        "Cargo.toml"
+        | "Cargo.lock"
+        | "build.rs"
+        | "rust-toolchain"
+        | "rust-toolchain.toml"
+        | ".cargo" => true,
+        _ => false,
+    }
 }
 
 fn failed(what: &str, path: &Path, error: &std::io::Error) -> anyhow::Error {
