@@ -30,3 +30,5 @@ pub fn runtime() -> Subject {
 }
 
 pub mod learner;
+pub mod left;
+pub mod user;

@@ -1,0 +1,199 @@
+//! A normal user who may use sudo: only the checker runs as root, and nothing of it is left.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::{Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use support::left::{self, Orphans};
+use support::user::{User, sudo};
+use workshop::pty::Terminal;
+use workshop::steps::Step;
+use workshop::wait::until;
+use workshop::{diff, project};
+
+/// The first build compiles all dependencies, beside other tests.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What sudo is asked for begins with this.
+const PROGRAM: &str = "/mnt/clone/target/debug/workshop ";
+
+/// They share a clone, so that its dependencies are compiled once.
+fn user() -> (User, MutexGuard<'static, ()>) {
+    static CLONE: Mutex<()> = Mutex::new(());
+    let one_at_a_time = CLONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    (User::new("sudo"), one_at_a_time)
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+/// The user at a step, with its official source as their own.
+fn at_step(user: &User, name: &str) -> String {
+    let step = Step::find(name).unwrap();
+    assert!(user.workshop(&["catch-up", name]).status.success());
+    let source = diff::read(&user.project.folder, step).unwrap();
+    saves(user, &source);
+    source
+}
+
+fn saves(user: &User, source: &str) {
+    user.project.write("mine/src/main.rs", source);
+    user.owns_all();
+}
+
+#[test]
+fn only_the_checker_runs_as_root_and_its_verdicts_come_through() {
+    if !sudo("only_the_checker_runs_as_root_and_its_verdicts_come_through") {
+        return;
+    }
+    let (user, _guard) = user();
+    let source = at_step(&user, "03");
+    assert_eq!(user.asked(), [""; 0], "no root for what is typed and kept");
+    let green = user.workshop(&["check"]);
+    assert_eq!(green.status.code(), Some(0), "{}", said(&green));
+    assert!(said(&green).contains(", all hold"), "{}", said(&green));
+    assert!(user.project.read("progress.txt").contains("uts done "));
+    asked_once_to_check(&user);
+    assert_eq!(user.of_others(), [""; 0].map(PathBuf::from));
+
+    saves(&user, &source.replace("CLONE_NEWUTS", "CLONE_NEWIPC"));
+    user.may("");
+    let red = user.workshop(&["check"]);
+    assert_eq!(red.status.code(), Some(1), "{}", said(&red));
+    assert!(said(&red).contains("do not hold") && said(&red).contains("✗ 03"), "{}", said(&red));
+    assert!(user.project.read("progress.txt").contains("uts started "));
+    asked_once_to_check(&user);
+
+    saves(&user, "broken\n");
+    user.may("");
+    let broken = user.workshop(&["check"]);
+    assert_eq!(broken.status.code(), Some(1), "{}", said(&broken));
+    assert!(said(&broken).contains("Mend what the compiler says"), "{}", said(&broken));
+    assert_eq!(user.asked(), [""; 0], "no root for what cannot be built");
+}
+
+/// One command of ours, and never cargo.
+fn asked_once_to_check(user: &User) {
+    let asked = user.asked();
+    assert!(asked.len() == 1 && asked[0].starts_with(PROGRAM), "{asked:?}");
+}
+
+/// Root that sudo gives, but without the right to create namespaces, as in most containers.
+#[test]
+fn what_root_cannot_do_is_skipped_through_sudo_too() {
+    if !sudo("what_root_cannot_do_is_skipped_through_sudo_too") {
+        return;
+    }
+    let (mut user, _guard) = user();
+    at_step(&user, "03");
+    user.setpriv = vec!["--bounding-set=-sys_admin"];
+    let output = user.workshop(&["check"]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("skipped, which is no pass"), "{}", said(&output));
+    assert!(user.project.read("progress.txt").contains("uts started "));
+}
+
+#[test]
+fn a_riddle_is_built_by_the_user_and_checked_as_root() {
+    if !sudo("a_riddle_is_built_by_the_user_and_checked_as_root") {
+        return;
+    }
+    let (user, _guard) = user();
+    let sabotage = &Step::find("02").unwrap().sabotage[0];
+    let patch = format!("workshop/sabotage/step02/{}.patch", sabotage.name);
+    user.project.write(&patch, &fs::read_to_string(project::root().unwrap().join(&patch)).unwrap());
+    user.owns_all();
+    let output = user.workshop(&["break", "02", &sabotage.name, "--answer"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    for red in &sabotage.red {
+        assert!(said(&output).contains(&format!("✗ {red:<20} red\n")), "{red}: {}", said(&output));
+    }
+    asked_once_to_check(&user);
+    assert_eq!(user.of_others(), [""; 0].map(PathBuf::from));
+}
+
+#[test]
+fn workshop_alone_asks_for_root_once_and_then_no_more() {
+    if !sudo("workshop_alone_asks_for_root_once_and_then_no_more") {
+        return;
+    }
+    let (user, _guard) = user();
+    let marker = user.project.folder.join("target/debug/workshop-proved");
+    let _ = fs::remove_file(&marker);
+    let output = user.workshop(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("sudo may ask for your password now"), "{}", said(&output));
+    assert!(said(&output).contains("  ✓ 01 run ") && said(&output).contains("  ✓ 10 network "));
+    // It may try first whether sudo gives root at all.
+    let asked: Vec<_> = user.asked().into_iter().filter(|it| !it.ends_with("/true")).collect();
+    assert!(asked.len() == 1 && asked[0].starts_with(PROGRAM), "{asked:?}");
+    assert_eq!(user.of_others(), [""; 0].map(PathBuf::from));
+    assert!(marker.exists());
+
+    user.may("");
+    let again = user.workshop(&[]);
+    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+    assert!(!said(&again).contains('✓') && said(&again).contains("cargo workshop start 01"));
+    assert!(user.asked().iter().all(|it| it.ends_with("/true")), "{:?}", user.asked());
+}
+
+#[test]
+fn a_sudo_that_refuses_is_told() {
+    if !sudo("a_sudo_that_refuses_is_told") {
+        return;
+    }
+    let (user, _guard) = user();
+    at_step(&user, "03");
+    let before = user.project.read("progress.txt");
+    user.may_not();
+    let refused = user.workshop(&["check"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    let error = String::from_utf8(refused.stderr).unwrap();
+    let (reason, ours) = error.split_once("error: ").unwrap();
+    assert!(reason.contains("sudo: ") || reason.contains("sudoers"), "{error}");
+    assert!(ours.contains("cannot finish the checks: the reason stands above"), "{error}");
+    assert!(!String::from_utf8(refused.stdout).unwrap().contains("hold"));
+    assert_eq!(user.project.read("progress.txt"), before);
+}
+
+/// sudo gives its command a terminal of its own, or leaves it on the user's, as it is told.
+#[test]
+fn ctrl_c_leaves_nothing_of_what_runs_as_root() {
+    if !sudo("ctrl_c_leaves_nothing_of_what_runs_as_root") {
+        return;
+    }
+    let (user, _guard) = user();
+    let source = at_step(&user, "08");
+    assert!(user.workshop(&["check"]).status.success(), "all is built");
+    let tmp = user.project.folder.join("tmp");
+    let programs = ["workshop", "mine"].map(|it| user.project.folder.join("target/debug").join(it));
+    for defaults in ["Defaults use_pty\n", "Defaults !use_pty\n"] {
+        user.may(defaults);
+        for round in 0..4 {
+            saves(&user, &source);
+            let orphans = Orphans::before(&tmp);
+            let line = user.line(&["target/debug/workshop", "check"]);
+            let mut terminal = Terminal::start_uncaged(&line).unwrap();
+            let modes = terminal.modes().unwrap();
+            terminal.wait_for(" as step ", PATIENCE).unwrap();
+            thread::sleep(Duration::from_millis(round * 150));
+            terminal.press("\x03").unwrap();
+            assert_eq!(terminal.end(PATIENCE).unwrap(), 130, "{defaults} {}", terminal.text());
+            let text = terminal.text();
+            assert!(!text.contains("error:") && !text.contains("all hold"), "{defaults} {text}");
+            until(Duration::from_secs(10), || left::running(&programs).is_empty());
+            assert_eq!(left::running(&programs), [""; 0], "{defaults}");
+            assert_eq!(orphans.since(), [""; 0].map(PathBuf::from).into(), "{defaults}");
+            assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0, "{defaults}");
+            assert_eq!(terminal.modes().unwrap(), modes, "{defaults}");
+        }
+    }
+}
