@@ -152,4 +152,27 @@ mod tests {
         grouped.sort_unstable();
         assert_eq!(all, grouped);
     }
+
+    /// The words of each example in a command's help, without what is told of it, two spaces further,
+    /// and what it is piped into.
+    fn examples(command: &clap::Command) -> Vec<Vec<String>> {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().filter_map(|line| line.split_once("cargo workshop "));
+        let typed = lines.filter_map(|(_, words)| words.split(" | ").next()?.split("  ").next());
+        typed.map(|line| line.split_whitespace().map(str::to_string).collect()).collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_and_understands_them() {
+        for command in Cli::command().get_subcommands().filter(|it| !it.is_hide_set()) {
+            let (name, examples) = (command.get_name(), examples(command));
+            assert!(!examples.is_empty(), "{name} has no example");
+            for words in examples {
+                let line = ["cargo workshop"].into_iter().chain(words.iter().map(String::as_str));
+                let parsed = command_line().try_get_matches_from(line);
+                let parsed = parsed.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+                assert_eq!(parsed.subcommand_name(), Some(name), "{words:?}");
+            }
+        }
+    }
 }

@@ -23,18 +23,3 @@ fn an_attendee_sees_eight_commands_and_the_rest_apart() {
     assert!(below(&help, "Commands").len() <= 8, "{help}");
     assert!(!below(&help, "Teaching").is_empty() && !below(&help, "Upkeep").is_empty(), "{help}");
 }
-
-#[test]
-fn every_command_has_an_example_that_it_understands() {
-    let all = help(&["--help"]);
-    let names = ["Commands", "Teaching", "Upkeep"].into_iter().flat_map(|it| below(&all, it));
-    for name in names {
-        let own = help(&[name, "--help"]);
-        let examples: Vec<&str> = own
-            .lines()
-            .skip_while(|line| !line.starts_with("Example"))
-            .filter(|line| line.contains(&format!("cargo workshop {name}")))
-            .collect();
-        assert!(!examples.is_empty(), "{name} has no example:\n{own}");
-    }
-}
