@@ -86,6 +86,27 @@ fn asked_once_to_check(user: &User) {
     assert!(asked.len() == 1 && asked[0].starts_with(PROGRAM), "{asked:?}");
 }
 
+/// `cargo mine` has the finished program started as root, and nothing else.
+#[test]
+fn what_one_writes_runs_as_root_but_is_compiled_as_oneself() {
+    if !sudo("what_one_writes_runs_as_root_but_is_compiled_as_oneself") {
+        return;
+    }
+    let (user, _guard) = user();
+    for (step, root) in [("02", false), ("04", true)] {
+        at_step(&user, step);
+        user.may("");
+        let output = user.runs(&["cargo", "mine", "run", "sh", "-c", "id -u; exit 7"]);
+        assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+        let id = if root { "\n0\n" } else { "\n65534\n" };
+        assert!(said(&output).contains(id), "{}", said(&output));
+        let asked = user.asked();
+        assert_eq!(asked.len(), usize::from(root), "{asked:?}");
+        assert!(asked.iter().all(|it| it.contains("target/debug/mine run sh -c ")), "{asked:?}");
+        assert_eq!(user.of_others(), [""; 0].map(PathBuf::from));
+    }
+}
+
 /// Root that sudo gives, but without the right to create namespaces, as in most containers.
 #[test]
 fn what_root_cannot_do_is_skipped_through_sudo_too() {

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use workshop::steps::{self, Need};
@@ -58,52 +58,98 @@ fn the_others_say_how_to_get_root() {
     }
 }
 
+const NOBODY: [&str; 5] =
+    ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+const ROOT: [&str; 1] = ["/usr/bin/env"];
+
+/// A workshop in which cargo's runner is the real one; sudo and the programs tell how they were
+/// started.
+struct Runner {
+    folder: tempfile::TempDir,
+}
+
+impl Runner {
+    fn new() -> Self {
+        let runner = Self { folder: tempfile::tempdir().unwrap() };
+        fs::set_permissions(runner.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let text = fs::read_to_string(project::root().unwrap().join(".cargo/as-root")).unwrap();
+        runner.script(".cargo/as-root", &text);
+        runner.script("bin/sudo", "#!/bin/sh\necho sudo \"$@\"\n");
+        runner
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn script(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What is said when somebody has cargo start a program.
+    fn says(&self, program: &str, user: &[&str]) -> String {
+        self.script(program, "#!/bin/sh\necho itself \"$@\"\n");
+        let mut command = Command::new(user[0]);
+        command.args(&user[1..]).arg(self.path(".cargo/as-root")).arg(self.path(program));
+        command.args(["run", "a b"]).current_dir("/").env_remove("NO_COLOR");
+        command.env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let folder = format!("{}/", self.folder.path().display());
+        String::from_utf8(output.stdout).unwrap().replace(&folder, "")
+    }
+}
+
 /// The runner asks sudo for the steps that need root, and for nothing else.
 #[test]
 fn the_runner_asks_sudo_only_where_root_is_needed() {
     if !testing::root("the_runner_asks_sudo_only_where_root_is_needed") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let script = |name: &str, text: &str| {
-        fs::write(folder.path().join(name), text).unwrap();
-        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    script("sudo", "#!/bin/sh\necho sudo \"$@\"\n");
-    let runner = fs::read_to_string(project::root().unwrap().join(".cargo/as-root")).unwrap();
-    script("as-root", &runner);
-    let path = format!("{}:/usr/bin:/bin", folder.path().display());
-    let says = |program: &str, user: &[&str]| {
-        script(program, "#!/bin/sh\necho itself \"$@\"\n");
-        let program = folder.path().join(program);
-        let line = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
-        let mut words = line(user);
-        words.push(folder.path().join("as-root").display().to_string());
-        words.push(program.display().to_string());
-        words.extend(line(&["run", "a b"]));
-        let output = Command::new(&words[0]).args(&words[1..]).env("PATH", &path).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().replace(&shown(folder.path()), "")
-    };
-    let nobody = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let runner = Runner::new();
     for step in steps::all().unwrap() {
-        let asked = says(&step.package, &nobody);
         let expected = match step.needs.contains(&Need::Root) {
             false => "itself run a b\n".to_string(),
             true => format!("sudo -- {} run a b\n", step.package),
         };
-        assert_eq!(asked, expected);
-        assert_eq!(
-            says(&step.package, &["/usr/bin/env"]),
-            "itself run a b\n",
-            "root needs no sudo"
-        );
+        assert_eq!(runner.says(&step.package, &NOBODY), expected);
+        assert_eq!(runner.says(&step.package, &ROOT), "itself run a b\n", "root needs no sudo");
     }
     for other in ["workshop", "step05-1f2e3d", "transcripts-0a1b2c"] {
-        assert_eq!(says(other, &nobody), "itself run a b\n");
+        assert_eq!(runner.says(other, &NOBODY), "itself run a b\n");
     }
 }
 
-fn shown(folder: &Path) -> String {
-    format!("{}/", folder.display())
+/// The attendee's own needs root from the moment on at which it makes namespaces.
+#[test]
+fn the_runner_asks_sudo_for_mine_once_it_makes_namespaces() {
+    if !testing::root("the_runner_asks_sudo_for_mine_once_it_makes_namespaces") {
+        return;
+    }
+    let runner = Runner::new();
+    let mine = "target/debug/mine";
+    assert_eq!(runner.says(mine, &NOBODY), "itself run a b\n", "there is no source");
+    for step in steps::all().unwrap() {
+        let source = project::root().unwrap().join(&step.folder).join("src/main.rs");
+        runner.script("mine/src/main.rs", &fs::read_to_string(source).unwrap());
+        let expected = match step.needs.contains(&Need::Root) {
+            false => "itself run a b\n".to_string(),
+            true => format!("sudo -- {mine} run a b\n"),
+        };
+        assert_eq!(runner.says(mine, &NOBODY), expected, "{}", step.title);
+        assert_eq!(runner.says(mine, &ROOT), "itself run a b\n", "root needs no sudo");
+    }
+    // Theirs may be in several files.
+    runner.script("mine/src/main.rs", "mod namespaces;\n");
+    assert_eq!(runner.says(mine, &NOBODY), "itself run a b\n");
+    runner.script("mine/src/namespaces/mod.rs", "unshare(CLONE_NEWUTS);\n");
+    assert_eq!(runner.says(mine, &NOBODY), format!("sudo -- {mine} run a b\n"));
+    // Whoever is to do without colours does so as root, too; and without sudo it is tried as it is.
+    let plain = [&["/usr/bin/env", "NO_COLOR=1"], &NOBODY[..]].concat();
+    let expected = format!("sudo --preserve-env=NO_COLOR -- {mine} run a b\n");
+    assert_eq!(runner.says(mine, &plain), expected);
+    let lacking = [&["/usr/bin/env", "PATH=/nowhere"], &NOBODY[..]].concat();
+    assert_eq!(runner.says(mine, &lacking), "itself run a b\n");
 }

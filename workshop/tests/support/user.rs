@@ -131,10 +131,15 @@ impl User {
         line
     }
 
-    /// `cargo workshop`, with nothing to read and nobody to look.
-    pub fn workshop(&self, words: &[&str]) -> Output {
-        let line = self.line(&[&["target/debug/workshop"], words].concat());
+    /// Runs a program with nothing to read and nobody to look.
+    pub fn runs(&self, words: &[&str]) -> Output {
+        let line = self.line(words);
         Command::new(&line[0]).args(&line[1..]).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// `cargo workshop`, the same way.
+    pub fn workshop(&self, words: &[&str]) -> Output {
+        self.runs(&[&["target/debug/workshop"], words].concat())
     }
 
     /// What in the clone does not belong to the user.
