@@ -13,20 +13,28 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::unistd::Pid;
 use support::learner::Project;
+use support::left::{self, Orphans};
 use workshop::checks::mistakes;
+use workshop::mountinfo::Mount;
 use workshop::pty::Terminal;
 use workshop::steps::{self, Sabotage, Step};
-use workshop::{diff, kernel, patch, project, testing};
+use workshop::{diff, mountinfo, patch, project, testing};
 
 /// The first build compiles all dependencies, beside other tests.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A shell on a terminal, in the folder of a workshop.
+/// A shell on a terminal, in the folder of a workshop, on a machine with a network and mounts of its
+/// own.
 struct Learner {
     project: Project,
     terminal: Terminal,
     bin: PathBuf,
+    /// What there was before the first check
+    orphans: Orphans,
+    links: Vec<String>,
+    mounts: Vec<Mount>,
 }
 
 impl Learner {
@@ -41,15 +49,18 @@ impl Learner {
         fs::copy(env!("CARGO_BIN_EXE_workshop"), &program).unwrap();
         // Where `cargo workshop` is typed, and root is not to be asked for again.
         fs::write(bin.join("workshop-proved"), "").unwrap();
-        let shell = ["/bin/sh", "-c", &format!("cd '{}' && exec sh", project.folder.display())];
-        let shell: Vec<OsString> = shell.map(OsString::from).into();
-        let mut terminal = Terminal::start_uncaged(&shell).unwrap();
+        let shell = format!("cd '{}' && exec sh", project.folder.display());
+        let shell = ["unshare", "--net", "--mount", "/bin/sh", "-c", &shell];
+        let mut terminal = Terminal::start_uncaged(&shell.map(OsString::from)).unwrap();
         terminal.press("PS1='ready> ' PAGER=cat TMPDIR=$PWD/tmp; export PAGER TMPDIR\n").unwrap();
         terminal.press("mkdir -p tmp; stty cols 100; unset NO_COLOR; export NO_COLOR=1\n").unwrap();
         terminal.press("workshop() { target/debug/workshop \"$@\"; echo status $?; }\n").unwrap();
         terminal.press("echo here I $((1 + 0))am\n").unwrap();
         terminal.wait_for("here I 1am\n", PATIENCE).unwrap();
-        Self { project, terminal, bin }
+        let orphans = Orphans::before(&project.folder.join("tmp"));
+        let links = left::links(terminal.process.id());
+        let mounts = mounts(&terminal);
+        Self { project, terminal, bin, orphans, links, mounts }
     }
 
     /// Types a command and returns what it showed, if its exit status is this.
@@ -84,16 +95,19 @@ fn says(shown: &str, sabotage: &Sabotage) -> bool {
     words(shown).contains(&words(mistake.says))
 }
 
-/// What the checks make carries the number of the checker.
+fn mounts(terminal: &Terminal) -> Vec<Mount> {
+    mountinfo::of(Pid::from_raw(terminal.process.id().cast_signed())).unwrap()
+}
+
+/// Neither processes nor folders, cgroups, links and mounts.
 fn nothing_is_left_of_checks(learner: &Learner) {
     let left = fs::read_dir(learner.project.folder.join("tmp")).unwrap().flatten();
     assert_eq!(left.map(|it| it.path()).collect::<Vec<_>>(), [""; 0].map(PathBuf::from));
-    let ours = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
-        let pid = nix::unistd::Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
-        let exe = kernel::link(pid, "exe").ok()?;
-        exe.starts_with(learner.bin.to_str()?).then_some(exe)
-    });
-    assert_eq!(ours.collect::<Vec<_>>(), [""; 0]);
+    let programs = fs::read_dir(&learner.bin).unwrap().flatten().map(|it| it.path());
+    assert_eq!(left::running(&programs.collect::<Vec<_>>()), [""; 0]);
+    assert_eq!(learner.orphans.since(), [""; 0].map(PathBuf::from).into());
+    assert_eq!(left::links(learner.terminal.process.id()), learner.links);
+    assert_eq!(mounts(&learner.terminal), learner.mounts);
 }
 
 fn number(step: &Step) -> String {
@@ -146,6 +160,11 @@ fn tries(learner: &mut Learner, step: &Step) {
     learner.terminal.press(&format!("cargo mine run {words}; echo status $?\n")).unwrap();
     let shown = learner.terminal.wait_for("\nstatus 0\n", PATIENCE).unwrap();
     assert!(shown.contains("Running [") && shown.contains("Hello, world"), "{shown}");
+    if step.title == "network" {
+        // Of what they run themselves the bridge stays, and nothing else.
+        learner.terminal.press("ip link delete mydocker0; echo status $?\n").unwrap();
+        learner.terminal.wait_for("\nstatus 0\n", PATIENCE).unwrap();
+    }
 }
 
 /// A typical mistake, what the checks say of it, and the hints.
@@ -192,6 +211,7 @@ fn a_learner_watches() {
     let mut learner = Learner::new("watch");
     let step = Step::find("03").unwrap();
     learner.types("catch-up 03", 0);
+    let before = learner.terminal.modes().unwrap();
     learner.terminal.press("workshop check --watch\n").unwrap();
     let keys = "h hint  d diff against the official step  n next  q quit\n";
     let red = learner.terminal.wait_for(keys, PATIENCE).unwrap();
@@ -213,14 +233,10 @@ fn a_learner_watches() {
     learner.terminal.press("n").unwrap();
     let stay = learner.terminal.wait_for(keys, PATIENCE).unwrap();
     assert!(stay.contains("its checks did not all hold yet"), "{stay}");
-    let modes = |learner: &Learner| {
-        let modes = learner.terminal.modes().unwrap();
-        (modes.local_flags, modes.output_flags, modes.input_flags)
-    };
-    let raw = modes(&learner);
+    assert_ne!(learner.terminal.modes().unwrap(), before, "keys are read one by one");
     learner.terminal.press("q").unwrap();
     learner.terminal.wait_for("status 1\n", PATIENCE).unwrap();
-    assert_ne!(modes(&learner), raw, "the terminal is as it was");
+    assert_eq!(learner.terminal.modes().unwrap(), before, "the terminal is as it was");
     assert_eq!(learner.types("hint 03", 0).matches("Hint").count(), 1, "and one can type");
 }
 
@@ -236,7 +252,7 @@ fn a_learner_types_the_known_mistakes() {
         // The first has been typed by the learner on the ladder.
         for sabotage in &step.sabotage[1..] {
             learner.saves(&learner.wrong(step, sabotage));
-            let red = learner.types("check", 1);
+            let red = learner.types(&format!("check {}", number(step)), 1);
             assert!(says(&red, sabotage), "{} {}: {red}", step.title, sabotage.name);
         }
     }

@@ -159,6 +159,20 @@ fn red_code_is_kept_and_the_official_step_taken() {
 }
 
 #[test]
+fn the_official_step_is_taken_where_it_is_asked_for() {
+    let project = Project::new("official");
+    project.write("progress.txt", "child done 2026-11-25\n");
+    let own = project.read("step04-child/src/main.rs").replace("fn join", "// My own.\nfn join");
+    project.write("mine/src/main.rs", &own);
+    let output = project.workshop(&["start", "05", "--from", "step04"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("the official step 04"), "{}", said(&output));
+    let source = project.read("mine/src/main.rs");
+    assert!(!source.contains("// My own.") && source.contains("// TODO(you): "), "{source}");
+    assert!(is_kept(&project, &own));
+}
+
+#[test]
 fn restore_brings_back_every_file_and_can_be_undone() {
     let project = Project::new("restore");
     let mine = project.folder.join("mine");

@@ -178,7 +178,7 @@ fn a_second_run_does_nothing_unless_forced() {
 #[test]
 fn busybox_serves_all_its_names() {
     let folder = Folder::new();
-    let output = workshop(&folder, &["--from", "busybox"]).output().unwrap();
+    let output = workshop(&folder, &["--force", "--from", "busybox"]).output().unwrap();
     if text(&output).contains("cannot find busybox") {
         workshop::testing::skip("busybox_serves_all_its_names", "it needs busybox");
         return;
@@ -398,7 +398,7 @@ fn an_image_is_unpacked_plain_and_gzipped_from_a_file_and_a_pipe() {
     for bytes in [plain, gzip.finish().unwrap()] {
         for source in ["image.tar", "-"] {
             let folder = with_archive(&bytes);
-            let mut command = workshop(&folder, &["--from", "tar", source]);
+            let mut command = workshop(&folder, &["--force", "--from", "tar", source]);
             let output = command.stdin(File::open(folder.join("image.tar")).unwrap()).output();
             let output = output.unwrap();
             assert!(output.status.success(), "{}", text(&output));
