@@ -242,12 +242,7 @@ fn is_cargos(name: &Path) -> bool {
     let is_source = name.extension().is_some_and(|it| it == "rs");
     match first {
         "src" | "tests" | "benches" | "examples" => is_source,
-        "Cargo.toml"
-        | "Cargo.lock"
-        | "build.rs"
-        | "rust-toolchain"
-        | "rust-toolchain.toml"
-        | ".cargo" => true,
+        "Cargo.toml" | "Cargo.lock" | "build.rs" | "rust-toolchain" | "rust-toolchain.toml" => true,
         _ => false,
     }
 }
