@@ -29,8 +29,7 @@ pub struct Options {
 /// Does what the command line asks for.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let mut progress = Progress::read(&project::root()?)?;
-    let begun = "you have not begun yet. The first step: cargo workshop start 01";
-    let step = options.step.or(progress.current()).context(begun)?;
+    let step = options.step.map_or_else(|| progress.at(), Ok)?;
     let entry = progress.entry(step).unwrap_or_default();
     let last = step.hints.len();
     let level = options.level.map_or(entry.hints + 1, usize::from).min(last);

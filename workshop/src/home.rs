@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use colored::Colorize;
 use nix::unistd::geteuid;
 
-use crate::checks::{self, Bench};
-use crate::container::Subject;
+use crate::check::checker::Job;
+use crate::check::{self, Report, Target};
 use crate::progress::Progress;
 use crate::steps::{self, Step};
-use crate::{doctor, mine, output, project, rootfs, sudo, terminal};
+use crate::{doctor, mine, output, project, rootfs, terminal};
 
 /// Looks at the machine, makes the root filesystem, proves every step once, and shows the ladder.
 pub fn home() -> Result<ExitCode> {
@@ -29,47 +29,46 @@ pub fn home() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Builds the steps and runs each once; as a normal user sudo is asked for the running.
+/// Builds the steps, runs each once, and shows in a line each what the kernel says of it. Returns
+/// whether none of them is wrong; one that this machine cannot run is not.
 fn prove() -> Result<bool> {
     let steps = steps::all()?;
     output::print("Running every step once. The first time this compiles for some seconds.\n")?;
     project::build(&steps.iter().map(|step| step.package.as_str()).collect::<Vec<_>>())?;
-    let good = if geteuid().is_root() {
-        proofs()? == ExitCode::SUCCESS
-    } else {
+    if !geteuid().is_root() {
         output::print("Creating namespaces takes root, so sudo may ask for your password now.\n")?;
-        sudo::run(&["proofs"])?
-    };
-    if good {
+    }
+    let every = Target { what: Some(check::ALL.into()), ..Target::default() };
+    let (mut red, mut skipped) = (false, false);
+    check::verdicts(&Job { target: every, proofs: true }, |report, _| {
+        red |= report.is_red();
+        skipped |= report.skipped.is_some();
+        proof(&report)
+    })?;
+    if red {
+        output::print("What is wrong there: cargo workshop check all\n")?;
+    } else {
         fs::write(marker()?, "").context("cannot note that the steps have run")?;
     }
-    Ok(good)
+    if skipped {
+        output::print("What is missing here: cargo workshop doctor\n")?;
+    }
+    Ok(!red)
+}
+
+fn proof(report: &Report) -> Result<String> {
+    let step = Step::find(&report.stage.to_string())?;
+    let (mark, said) = match &report.skipped {
+        Some(lack) => ("-".yellow(), format!("skipped, for want of {lack}")),
+        None if report.verdict.holds => ("✓".green(), report.verdict.found.clone()),
+        None => ("✗".red(), report.verdict.found.clone()),
+    };
+    Ok(format!("  {} {:02} {:<8} {said}\n", mark.bold(), step.number, step.title))
 }
 
 /// That every step has been proved on this machine.
 fn marker() -> Result<PathBuf> {
     Ok(project::binaries()?.join("workshop-proved"))
-}
-
-/// Runs every step once and shows in a line each what the kernel says of it. Takes root.
-pub fn proofs() -> Result<ExitCode> {
-    let bench = Bench::new(&project::root()?.join(rootfs::NAME))?;
-    let mut good = true;
-    for step in steps::all()? {
-        let binary = project::binaries()?.join(&step.package);
-        let subject = Subject::step(binary);
-        let proof = checks::all().find(|check| check.name == step.proof);
-        let proof = proof.with_context(|| format!("there is no check {}", step.proof))?;
-        let verdict = proof.run(&bench, &subject)?;
-        good &= verdict.holds;
-        let mark = if verdict.holds { "✓".green().bold() } else { "✗".red().bold() };
-        let (number, title) = (step.number, &step.title);
-        output::print(&format!("  {mark} {number:02} {title:<8} {}\n", verdict.found))?;
-    }
-    if !good {
-        output::print("What is wrong there: cargo workshop check all\n")?;
-    }
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The steps, how far the attendee is on them, and what to type.

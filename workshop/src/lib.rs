@@ -32,6 +32,7 @@ pub mod schedule;
 mod signals;
 pub mod steps;
 pub mod sudo;
+pub mod supervisor;
 pub mod terminal;
 pub mod testing;
 pub mod transcript;

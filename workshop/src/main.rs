@@ -1,5 +1,6 @@
 //! `cargo workshop`: the helper that goes with the steps.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use workshop::steps::Need;
 use workshop::{
     bench, check, class, clean, demo, diff, doctor, hint, home, mine, output, project, rootfs,
-    sabotage, transcript, vm,
+    sabotage, supervisor, transcript, vm,
 };
 
 /// Helps you through the workshop "Containers from scratch, in Rust"
@@ -60,9 +61,15 @@ enum Command {
         #[arg(required = true)]
         needs: Vec<Need>,
     },
-    /// What `cargo workshop` does as root
+    /// What `check` and others do as root
     #[command(hide = true)]
-    Proofs,
+    Checker(check::checker::Job),
+    /// Starts the checker through sudo and cleans up after it
+    #[command(hide = true)]
+    Supervise {
+        #[arg(last = true, required = true)]
+        job: Vec<OsString>,
+    },
     /// What `bench` does in its cage
     #[command(hide = true)]
     BenchPart {
@@ -128,7 +135,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::Bench(options) => bench::bench(&options),
             Command::Play { mine, sessions } => transcript::print(&sessions, mine.as_deref()),
             Command::Try { needs } => doctor::play(&needs),
-            Command::Proofs => home::proofs(),
+            Command::Checker(job) => check::checker::play(&job),
+            Command::Supervise { job } => supervisor::play(&job),
             Command::BenchPart { plan } => bench::play(&plan),
             Command::VmPart(part) => vm::play(&part),
         },

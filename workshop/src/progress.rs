@@ -12,7 +12,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use crate::steps::{self, Step};
 use crate::{clock, output};
@@ -58,6 +58,12 @@ impl Progress {
     /// The step that the attendee is at: the one that was begun last.
     pub fn current(&self) -> Option<&'static Step> {
         self.lines.iter().rev().find_map(|line| Some(parse(line)?.0))
+    }
+
+    /// The same, for whoever has named no step.
+    pub fn at(&self) -> Result<&'static Step> {
+        let begin = "you have not begun yet. Begin: cargo workshop start 01; or name a step, as 05";
+        self.current().context(begin)
     }
 
     /// What is known of a step.

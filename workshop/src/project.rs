@@ -2,11 +2,14 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::output;
 
 /// The workspace's folder: the nearest one above the current folder that holds `workshop/steps.toml`,
 /// or above this program, or the one this program was compiled in.
@@ -21,6 +24,14 @@ pub fn root() -> Result<PathBuf> {
         .find(|folder| folder.join("workshop/steps.toml").is_file())
         .map(Path::to_path_buf)
         .context("cannot find the workshop's folder. Change into it and try again")
+}
+
+/// Reads a file of the workshop's own.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| {
+        let (file, reason) = (path.display(), output::reason(&error));
+        anyhow!("cannot read {file}: {reason}. Is the workshop complete? `git status` tells")
+    })
 }
 
 /// The folder with the compiled programs: the one that this program lies in.

@@ -35,6 +35,14 @@ impl Signals {
     }
 }
 
+/// Waits for a program that has the terminal meanwhile: Ctrl-C is for it.
+pub(crate) fn without_keys<T>(wait: impl FnOnce() -> T) -> Result<T> {
+    let mut signals = Signals::hold([Signal::SIGINT, Signal::SIGQUIT])?;
+    let waited = wait();
+    while signals.next().is_some() {}
+    Ok(waited)
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

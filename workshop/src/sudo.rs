@@ -1,7 +1,7 @@
 //! Root for this program alone: cargo and the compiler never need it.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -18,20 +18,14 @@ pub fn again(more: &[&str]) -> Error {
     // Before a `--`, behind which everything belongs to somebody else.
     let at = arguments.iter().position(|word| word == "--").unwrap_or(arguments.len());
     arguments.splice(at..at, more.iter().map(OsString::from));
-    match sudo(&arguments) {
+    match command(&arguments) {
         Ok(mut sudo) => explain(&sudo.exec(), &arguments),
         Err(error) => error,
     }
 }
 
-/// Runs this program as root with other arguments, and tells whether that went well.
-pub fn run(arguments: &[&str]) -> Result<bool> {
-    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-    let status = sudo(&arguments)?.status().map_err(|error| explain(&error, &arguments))?;
-    Ok(status.success())
-}
-
-fn sudo(arguments: &[OsString]) -> Result<Command> {
+/// This program as root, with other arguments.
+pub(crate) fn command(arguments: &[OsString]) -> Result<Command> {
     let line = words()?;
     let mut sudo = Command::new(&line[0]);
     sudo.args(&line[1..]).args(arguments);
@@ -55,9 +49,9 @@ fn program() -> Result<PathBuf> {
     env::current_exe().context("cannot tell this program's own path")
 }
 
-fn explain(error: &io::Error, arguments: &[OsString]) -> Error {
+pub(crate) fn explain(error: &io::Error, arguments: &[OsString]) -> Error {
     let program = program().unwrap_or_default();
-    let (reason, program) = (output::reason(error), program.display());
-    let words = arguments.join(OsStr::new(" "));
-    anyhow!("cannot start sudo: {reason}. Run this as root: {program} {}", words.display())
+    let reason = output::reason(error);
+    let line = output::line([&[program.into_os_string()], arguments].concat());
+    anyhow!("cannot start sudo: {reason}. Run this as root: {line}")
 }

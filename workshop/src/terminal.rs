@@ -3,13 +3,15 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use nix::sys::termios::{self, SetArg, Termios};
 use nix::unistd;
+
+use crate::signals::Signals;
 
 /// The terminal as it was; it becomes so again when this value goes.
 pub struct Raw(Termios);
@@ -45,29 +47,40 @@ impl Drop for Raw {
     }
 }
 
-/// What was pressed, or why nothing more will be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// A key that stands for a byte
-    Byte(u8),
-    /// The terminal is gone, or somebody asked this process to end
-    End,
+/// What somebody at the terminal does.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// Presses keys; none if the time was up
+    Keys(Vec<u8>),
+    /// Asks this process to end, or is gone
+    End(Signal),
 }
 
-/// Waits for a key on a raw terminal, but not for longer than `limit`.
-pub fn key(limit: Duration) -> Result<Option<Key>> {
-    let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+/// Waits for keys, if there is a raw terminal to press them on, or for a signal, but not for longer
+/// than `limit`.
+pub(crate) fn listen(
+    keyboard: Option<&Raw>,
+    signals: &mut Signals,
+    limit: PollTimeout,
+) -> Result<Input> {
     let stdin = io::stdin();
-    match poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], limit) {
-        Err(Errno::EINTR) | Ok(0) => return Ok(None),
-        polled => polled.context("cannot wait for a key")?,
-    };
-    let mut byte = [0];
-    // Past the buffer of std, which would swallow what is typed ahead.
-    match unistd::read(&stdin, &mut byte) {
-        Ok(1) => Ok(Some(Key::Byte(byte[0]))),
-        _ => Ok(Some(Key::End)),
+    let mut polled = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    if keyboard.is_some() {
+        polled.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
     }
+    match poll(&mut polled, limit) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error).context("cannot wait for a key"),
+    }
+    let pressed = polled.get(1).and_then(PollFd::any).unwrap_or(false);
+    if let Some(signal) = signals.next() {
+        return Ok(Input::End(signal));
+    }
+    let mut keys = vec![0; 64];
+    // Past the buffer of std, which would swallow what is typed ahead.
+    let count = if pressed { unistd::read(&stdin, &mut keys).unwrap_or(0) } else { 0 };
+    keys.truncate(count);
+    Ok(if pressed && keys.is_empty() { Input::End(Signal::SIGHUP) } else { Input::Keys(keys) })
 }
 
 /// Rows and columns. stty(1) asks for them: the system call is not to be had without `unsafe`.

@@ -69,6 +69,15 @@ fn the_committed_crate_is_the_one_to_begin_with() {
     }
 }
 
+/// Many change into it.
+#[test]
+fn the_workshop_is_at_hand_in_its_folder_too() {
+    let folder = project::root().unwrap().join("mine");
+    let mut cargo = Command::new(env!("CARGO"));
+    let output = cargo.args(["workshop", "class", "90m"]).current_dir(folder).output().unwrap();
+    assert!(output.status.success() && said(&output).contains("01 run"), "{}", said(&output));
+}
+
 #[test]
 fn the_crate_has_what_the_steps_have() {
     let root = project::root().unwrap();

@@ -200,7 +200,7 @@ fn hyperfine(line: &[OsString], runs: u32, cold: bool, place: &Place) -> Result<
         true => hyperfine.arg("--prepare").arg(format!("sleep {}", REST.as_secs_f64())),
         false => hyperfine.args(["--warmup", "1"]),
     };
-    hyperfine.arg("--export-json").arg(&export).arg(quoted(line));
+    hyperfine.arg("--export-json").arg(&export).arg(output::line(line));
     let ran = hyperfine.output().context("cannot start hyperfine")?;
     if !ran.status.success() {
         let said = String::from_utf8_lossy(&ran.stderr);
@@ -210,12 +210,6 @@ fn hyperfine(line: &[OsString], runs: u32, cold: bool, place: &Place) -> Result<
     let export: Export = serde_json::from_str(&text).context("hyperfine writes no such JSON")?;
     let seconds = export.results.into_iter().flat_map(|measured| measured.times);
     Ok(seconds.map(|seconds| seconds * 1e3).collect())
-}
-
-/// The words as hyperfine splits them: as a shell would.
-fn quoted(line: &[OsString]) -> String {
-    let quote = |word: &OsString| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"));
-    line.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
 /// The milliseconds until nothing of a run is left.

@@ -16,12 +16,13 @@ use crate::checks::{Bench, Check, Stage};
 use crate::container::Subject;
 use crate::progress::Progress;
 use crate::steps::{self, Step};
-use crate::{checks, mine, output, project, rootfs};
-use checker::Part;
-pub(crate) use report::Bar;
+use crate::{mine, output, project, rootfs};
+use checker::Job;
 pub use report::Report;
-use report::Tally;
+use report::{Bar, Tally};
 
+/// What somebody calls all the steps.
+pub(crate) const ALL: &str = "all";
 /// The runtime that the steps lead to.
 const FINAL: &str = "final";
 
@@ -52,8 +53,6 @@ pub struct Options {
     /// Everything has been built already, outside of this virtual machine
     #[arg(long, hide = true)]
     built: bool,
-    #[arg(long, hide = true, value_enum)]
-    part: Option<Part>,
 }
 
 /// What to check.
@@ -87,56 +86,61 @@ enum Detail {
 }
 
 /// A binary, and what it must be as good as.
-struct Candidate {
+pub(crate) struct Candidate {
     stage: Stage,
     title: String,
     package: String,
     subject: Subject,
+    /// The check that proves it in one line
+    proof: Option<&'static str>,
 }
 
 /// Does what the command line asks for.
 pub fn check(options: &Options) -> Result<ExitCode> {
-    if let Some(part) = options.part {
-        return part.play(&options.target);
-    }
+    let target = &options.target;
+    let own_step = own_step(target)?;
     if options.watch {
-        return watch::watch(own_step(&options.target)?);
+        return watch::watch(
+            own_step.context("only yours can be watched: name a step as 05 or pid")?,
+        );
     }
     if !options.built {
-        build(&options.target)?;
+        build(target)?;
     }
-    if options.json {
-        let mut reports = Vec::new();
-        checker::perform(&options.target, |report| {
-            reports.push(report);
-            Ok(())
-        })?;
-        let text = serde_json::to_string_pretty(&reports).context("cannot write JSON")?;
-        output::print(&format!("{text}\n"))?;
-        return Ok(Tally::of(reports).exit_code());
+    let tally = match own_step {
+        _ if options.json => in_json(target)?,
+        Some(step) => return Ok(own(step, target, Detail::All)?.exit_code()),
+        None => show(target, Detail::All)?,
+    };
+    if let Some(step) = own_step {
+        note(step, &tally)?;
     }
-    if let Ok(step) = own_step(&options.target) {
-        let target = Target { what: Some(format!("{:02}", step.number)), ..options.target.clone() };
-        return Ok(own(step, &target, Detail::All)?.exit_code());
+    if !options.json {
+        output::print(&tally.summary())?;
     }
-    let tally = show(&options.target, Detail::All)?;
-    output::print(&tally.summary())?;
     Ok(tally.exit_code())
 }
 
-/// The step that the attendee's own container is to be checked as.
-fn own_step(target: &Target) -> Result<&'static Step> {
-    match target.what.as_deref() {
-        Some(name) if name.starts_with("step") || ["all", FINAL].contains(&name) => {
-            bail!("{name} is not yours. Name a step as 05 or pid")
-        }
-        Some(name) => Step::find(name),
-        None if target.bin.is_some() => bail!("{NO_STEP}"),
-        None => Progress::read(&project::root()?)?.current().context(NO_STEP),
-    }
+fn in_json(target: &Target) -> Result<Tally> {
+    let mut reports = Vec::new();
+    checker::perform(&Job::all(target), |report| {
+        reports.push(report);
+        Ok(())
+    })?;
+    let text = serde_json::to_string_pretty(&reports).context("cannot write JSON")?;
+    output::print(&format!("{text}\n"))?;
+    Ok(Tally::of(reports))
 }
 
-const NO_STEP: &str = "you have not begun yet. The first step: cargo workshop start 01";
+/// The step that the attendee's own container is to be checked as, if it is what is named.
+fn own_step(target: &Target) -> Result<Option<&'static Step>> {
+    match target.what.as_deref() {
+        Some(name) if name.starts_with("step") || [ALL, FINAL].contains(&name) => Ok(None),
+        Some(name) => Step::find(name).map(Some),
+        None if target.bin.is_some() => Ok(None),
+        None => Progress::read(&project::root()?)?.at().map(Some),
+    }
+}
 
 /// Checks the attendee's container, and notes how far it is.
 fn own(step: &'static Step, target: &Target, detail: Detail) -> Result<Tally> {
@@ -144,8 +148,7 @@ fn own(step: &'static Step, target: &Target, detail: Detail) -> Result<Tally> {
         rootfs::make_if_missing()?;
     }
     let tally = show(target, detail)?;
-    let mut progress = Progress::read(&project::root()?)?;
-    progress.checked(step, tally.red().map(str::to_string).collect(), tally.skipped() == 0)?;
+    note(step, &tally)?;
     output::print(&tally.summary())?;
     // Whoever watches has a key for it.
     if detail == Detail::All || tally.red().next().is_none() {
@@ -154,18 +157,16 @@ fn own(step: &'static Step, target: &Target, detail: Detail) -> Result<Tally> {
     Ok(tally)
 }
 
+fn note(step: &Step, tally: &Tally) -> Result<()> {
+    let mut progress = Progress::read(&project::root()?)?;
+    progress.checked(step, tally.red().map(str::to_string).collect(), tally.skipped() == 0)
+}
+
 /// Runs the checks and shows each verdict as it comes.
 fn show(target: &Target, detail: Detail) -> Result<Tally> {
-    let candidates = candidates(target)?;
-    let mut plan: Vec<(&Candidate, &Check)> = Vec::new();
-    for candidate in &candidates {
-        plan.extend(checks::valid_at(candidate.stage).map(|check| (candidate, check)));
-    }
-    let bar = Bar::new(plan.len());
     let mut tally = Tally::of(Vec::new());
     let mut shown = None;
-    checker::perform(target, |report| {
-        let (candidate, _) = plan.get(tally.count()).context("a verdict that nobody asked for")?;
+    verdicts(&Job::all(target), |report, candidate| {
         let heading = report::heading(candidate);
         let mut text = String::new();
         if shown.as_ref() != Some(&heading) {
@@ -176,11 +177,29 @@ fn show(target: &Target, detail: Detail) -> Result<Tally> {
             text += &tally.describe(&report);
         }
         tally.add(report);
-        bar.print(&text)?;
-        bar.now(plan.get(tally.count()).map(|(_, check)| *check));
-        Ok(())
+        Ok(text)
     })?;
     Ok(tally)
+}
+
+/// Runs the checks with a bar that tells which, and prints what `describe` says of each verdict.
+pub(crate) fn verdicts(
+    job: &Job,
+    mut describe: impl FnMut(Report, &Candidate) -> Result<String>,
+) -> Result<()> {
+    let candidates = candidates(&job.target)?;
+    let plan: Vec<(&Candidate, &Check)> = candidates
+        .iter()
+        .flat_map(|candidate| job.checks(candidate).into_iter().map(move |it| (candidate, it)))
+        .collect();
+    let bar = Bar::new(plan.len());
+    let mut plan = plan.into_iter().peekable();
+    checker::perform(job, |report| {
+        let (candidate, _) = plan.next().context("a verdict that nobody asked for")?;
+        bar.print(&describe(report, candidate)?)?;
+        bar.now(plan.peek().map(|(_, check)| *check));
+        Ok(())
+    })
 }
 
 /// What the command line names.
@@ -188,17 +207,15 @@ fn candidates(target: &Target) -> Result<Vec<Candidate>> {
     let folder = project::binaries()?;
     let official = |step: &'static Step| of_step(step, Subject::step(folder.join(&step.package)));
     Ok(match target.what.as_deref() {
-        Some("all") => steps::all()?.iter().map(official).collect(),
+        Some(ALL) => steps::all()?.iter().map(official).collect(),
         Some(FINAL) => vec![of_final(&folder, target)?],
         Some(what) if what.starts_with("step") => vec![official(Step::find(what)?)],
         _ => match (&target.bin, target.step) {
             (Some(path), Some(step)) => vec![other(path, step, &target.words)?],
             _ => {
+                let step = own_step(target)?.context("there is nothing to check")?;
                 let subject = Subject::step(folder.join(mine::NAME));
-                vec![Candidate {
-                    package: mine::NAME.into(),
-                    ..of_step(own_step(target)?, subject)
-                }]
+                vec![Candidate { package: mine::NAME.into(), ..of_step(step, subject) }]
             }
         },
     })
@@ -206,7 +223,8 @@ fn candidates(target: &Target) -> Result<Vec<Candidate>> {
 
 fn of_step(step: &'static Step, subject: Subject) -> Candidate {
     let title = format!("step {:02}, {}", step.number, step.title);
-    Candidate { stage: Stage::Step(step.number), title, package: step.package.clone(), subject }
+    let (stage, package) = (Stage::Step(step.number), step.package.clone());
+    Candidate { stage, title, package, subject, proof: Some(&step.proof) }
 }
 
 /// A program that somebody else made.
@@ -226,7 +244,7 @@ fn of_final(folder: &Path, target: &Target) -> Result<Candidate> {
     }
     let subject = Subject::runtime(folder.join(FINAL));
     let (title, package) = ("the whole runtime".into(), FINAL.into());
-    Ok(Candidate { stage: Stage::Final, title, package, subject })
+    Ok(Candidate { stage: Stage::Final, title, package, subject, proof: None })
 }
 
 /// Builds what is of this workspace, as the user.

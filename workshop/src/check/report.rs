@@ -100,10 +100,6 @@ impl Tally {
         self.reports.push(report);
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.reports.len()
-    }
-
     /// The names of the checks that do not hold.
     pub(super) fn red(&self) -> impl Iterator<Item = &str> {
         self.reports.iter().filter(|it| it.is_red()).map(|it| it.check.as_str())
@@ -210,13 +206,16 @@ pub(super) fn what_next(step: &Step, tally: &Tally) -> Result<String> {
     if tally.red().next().is_some() {
         return Ok(format!("A hint: {}\n", command("hint")));
     }
+    let next = steps::all()?.iter().find(|it| it.number == step.number + 1);
     if tally.skipped() > 0 {
-        return Ok(String::new());
+        let Some(next) = next else { return Ok(String::new()) };
+        let go_on = command(&format!("start {:02} --from mine", next.number));
+        return Ok(format!("To go on all the same: {go_on}\n"));
     }
     let exercise = format!("One more thing to try: {}", step.exercise);
     let mut text = format!("{}\n", output::wrap(&exercise, terminal::text_width()).join("\n"));
     text += &format!("Riddles about it: {}\n", command(&format!("break {:02}", step.number)));
-    if let Some(next) = steps::all()?.iter().find(|it| it.number == step.number + 1) {
+    if let Some(next) = next {
         text += &format!("The next step, {}: {}\n", next.title, command("start"));
     } else {
         text += "That was the last step: this is a container of your own.\n";
@@ -229,10 +228,10 @@ pub(super) fn heading(candidate: &Candidate) -> String {
 }
 
 /// What is being checked just now, on a terminal where somebody waits.
-pub(crate) struct Bar(ProgressBar);
+pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    pub(crate) fn new(checks: usize) -> Self {
+    pub(super) fn new(checks: usize) -> Self {
         let watched = io::stdout().is_terminal();
         let target =
             if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -243,14 +242,14 @@ impl Bar {
         Self(bar)
     }
 
-    pub(crate) fn now(&self, check: Option<&Check>) {
+    pub(super) fn now(&self, check: Option<&Check>) {
         match check {
             Some(check) => self.0.set_message(check.name),
             None => self.0.finish_and_clear(),
         }
     }
 
-    pub(crate) fn print(&self, text: &str) -> Result<()> {
+    pub(super) fn print(&self, text: &str) -> Result<()> {
         self.0.inc(1);
         self.0.suspend(|| output::print(text))
     }

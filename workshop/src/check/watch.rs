@@ -14,17 +14,16 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use colored::Colorize;
-use nix::sys::signal::Signal;
 
 use super::{Detail, Target, build, own};
 use crate::progress::Progress;
-use crate::signals::{STOPPING, Signals};
+use crate::signals::{self, STOPPING, Signals};
 use crate::steps::Step;
-use crate::terminal::{self, Key, Raw};
+use crate::terminal::{self, Input, Raw};
 use crate::{mine, output, project};
 
-/// How long a save may go unnoticed.
-const PAUSE: Duration = Duration::from_millis(300);
+/// How long a save may go unnoticed, in milliseconds.
+const PAUSE: u16 = 300;
 
 /// Every source of the attendee's, with the time and the size that it was last written with.
 type Files = BTreeMap<PathBuf, (SystemTime, u64)>;
@@ -91,12 +90,8 @@ fn check(step: &'static Step) -> Result<bool> {
 fn itself(words: &[&str]) -> Result<()> {
     let program = env::current_exe().context("cannot tell this program's own path")?;
     let mut itself = Command::new(program).args(words).spawn().context("cannot start it again")?;
-    // Ctrl-C is for the pager.
-    let mut signals = Signals::hold([Signal::SIGINT, Signal::SIGQUIT])?;
-    let ended = itself.wait();
-    while signals.next().is_some() {}
     // What went wrong has been said.
-    ended.map(|_| ()).context("cannot wait for it")
+    signals::without_keys(|| itself.wait())?.map(|_| ()).context("cannot wait for it")
 }
 
 fn keys(step: &Step) -> String {
@@ -117,24 +112,25 @@ fn keys(step: &Step) -> String {
 fn wait(project: &Path, seen: &Files) -> Result<Wish> {
     if !io::stdin().is_terminal() {
         while files(project) == *seen {
-            thread::sleep(PAUSE);
+            thread::sleep(Duration::from_millis(PAUSE.into()));
         }
         return Ok(Wish::Check);
     }
     // Whoever ends this gets the terminal back as it was.
     let mut signals = Signals::hold(STOPPING)?;
-    let _raw = Raw::enter()?;
+    let keyboard = Raw::enter()?;
     loop {
-        if signals.next().is_some() {
+        let Input::Keys(keys) = terminal::listen(Some(&keyboard), &mut signals, PAUSE.into())?
+        else {
             return Ok(Wish::Quit);
-        }
-        match terminal::key(PAUSE)? {
-            Some(Key::Byte(b'h')) => return Ok(Wish::Hint),
-            Some(Key::Byte(b'd')) => return Ok(Wish::Diff),
-            Some(Key::Byte(b'n')) => return Ok(Wish::Next),
+        };
+        match keys.first() {
+            Some(b'h') => return Ok(Wish::Hint),
+            Some(b'd') => return Ok(Wish::Diff),
+            Some(b'n') => return Ok(Wish::Next),
             // Ctrl-C and Ctrl-D are keys like others now.
-            Some(Key::Byte(b'q' | 0x03 | 0x04) | Key::End) => return Ok(Wish::Quit),
-            Some(Key::Byte(b'\r' | b'\n')) => return Ok(Wish::Check),
+            Some(b'q' | 0x03 | 0x04) => return Ok(Wish::Quit),
+            Some(b'\r' | b'\n') => return Ok(Wish::Check),
             _ if files(project) != *seen => return Ok(Wish::Check),
             _ => {}
         }

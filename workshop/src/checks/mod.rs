@@ -181,6 +181,11 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Makes the folder in the place for temporary files, with a copy of a root filesystem.
     pub fn new(rootfs: &Path) -> Result<Self> {
         let bench = Self::empty("rootfs")?;
@@ -216,13 +221,6 @@ impl Bench {
         let made = fs::DirBuilder::new().mode(0o700).create(&folder);
         made.with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { rootfs: folder.join(rootfs), folder })
-    }
-}
-
-impl Bench {
-    /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 }
 

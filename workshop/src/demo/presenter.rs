@@ -1,20 +1,17 @@
 //! Who plays a session to an audience: types as a person does, and waits for a key before each line.
 
 use std::fmt::{self, Display};
-use std::io;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use colored::Colorize;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 
 use crate::output;
 use crate::pty::Terminal;
 use crate::signals::{STOPPING, Signals};
-use crate::terminal::{self, Raw};
+use crate::terminal::{self, Input, Raw};
 use crate::transcript::{PROMPT, Player};
 
 const KEYS: &str = "Enter or space types the next line, s all the others, q or Ctrl-C ends.";
@@ -87,28 +84,13 @@ impl Presenter {
 
     /// The keys that are pressed in that time; it is over with the first.
     fn listen(&mut self, limit: PollTimeout) -> Result<Vec<u8>> {
-        let stdin = io::stdin();
-        let mut polled = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        if self.keyboard.is_some() {
-            polled.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
-        }
-        match poll(&mut polled, limit) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(error).context("cannot wait for a key"),
-        }
-        let pressed = polled.get(1).and_then(PollFd::any).unwrap_or(false);
-        if let Some(signal) = self.signals.next() {
-            return Err(Stopped::from(signal).into());
-        }
-        let mut keys = vec![0; 64];
-        // Past the buffer of Rust's stdin, of which poll(2) knows nothing.
-        let count = if pressed { nix::unistd::read(&stdin, &mut keys) } else { Ok(0) };
-        keys.truncate(count.context("cannot read a key")?);
-        match keys.first() {
-            None if pressed => Err(Stopped::from(Signal::SIGHUP).into()),
-            _ if keys.contains(&CTRL_C) => Err(Stopped::from(Signal::SIGINT).into()),
-            _ if keys.contains(&b'q') => Err(Stopped(0).into()),
-            _ => Ok(keys),
+        match terminal::listen(self.keyboard.as_ref(), &mut self.signals, limit)? {
+            Input::End(signal) => Err(Stopped::from(signal).into()),
+            Input::Keys(keys) if keys.contains(&CTRL_C) => {
+                Err(Stopped::from(Signal::SIGINT).into())
+            }
+            Input::Keys(keys) if keys.contains(&b'q') => Err(Stopped(0).into()),
+            Input::Keys(keys) => Ok(keys),
         }
     }
 

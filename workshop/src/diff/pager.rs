@@ -5,9 +5,8 @@ use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow};
-use nix::sys::signal::{SigSet, Signal};
 
-use crate::output;
+use crate::{output, signals};
 
 /// What `less` is told unless `LESS` says otherwise: to pass colours on, and to end at once and leave
 /// the text on the screen if it fits.
@@ -34,11 +33,12 @@ pub(super) fn page(text: &str) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return output::print(text),
         spawned => spawned.context("cannot start the pager. Try --no-pager")?,
     };
-    // Ctrl-C is for the pager, which has the terminal. Blocked only now: a child inherits the mask.
-    let keys = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]);
-    keys.thread_block().context("cannot block SIGINT and SIGQUIT")?;
-    let written = process.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(text.as_bytes()));
-    let status = process.wait().context("cannot wait for the pager")?;
+    let (written, status) = signals::without_keys(|| {
+        let stdin = process.stdin.take();
+        let written = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(text.as_bytes()));
+        (written, process.wait())
+    })?;
+    let status = status.context("cannot wait for the pager")?;
     if NOT_STARTED.contains(&status.code()) {
         return output::print(text);
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::project;
 use crate::steps::{self, Step};
 
 use super::layout::{self, Cell, Row};
@@ -46,7 +47,7 @@ fn own_code(project: &Path, step: &Step) -> Result<Vec<Line>> {
 
 /// A module without its tests.
 fn module_code(path: &Path) -> Result<Vec<Line>> {
-    let text = source::read_file(path)?;
+    let text = project::read(path)?;
     let lines = all_lines(&text, &text);
     let items = fold::items(&lines).into_iter();
     let tests = |item: &&[Line]| item[0].text.starts_with("#[cfg(test)]");

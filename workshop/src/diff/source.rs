@@ -1,13 +1,12 @@
 //! What can be compared: the steps, the attendee's own container, and the runtime.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::progress::Progress;
 use crate::steps::Step;
-use crate::{mine, output};
+use crate::{mine, project};
 
 use super::{Kind, Line};
 
@@ -45,7 +44,7 @@ pub(super) fn pair(project: &Path, from: Name, to: Option<Name>) -> Result<Pair>
     use Source::{Mine, Step};
     Ok(match (from, to) {
         (Name::Source(from), Some(Name::Source(to))) => Pair::Sources(from, to),
-        (Name::Source(Mine), None) => Pair::Sources(Mine, Step(current(project)?)),
+        (Name::Source(Mine), None) => Pair::Sources(Mine, Step(Progress::read(project)?.at()?)),
         (Name::Source(Step(_)), None) => {
             Pair::Wrong("a step goes with another, as in: cargo workshop diff 04 05")
         }
@@ -55,14 +54,6 @@ pub(super) fn pair(project: &Path, from: Name, to: Option<Name>) -> Result<Pair>
             Pair::Wrong("final goes with a step, as in: cargo workshop diff 08 final")
         }
     })
-}
-
-/// The official step that the attendee's own is to become.
-fn current(project: &Path) -> Result<&'static Step> {
-    Progress::read(project)?.current().context(
-        "cannot tell which step you are at: none has been started. Name it, as in \
-         `cargo workshop diff mine 05`, or start: cargo workshop start 01",
-    )
 }
 
 impl Name {
@@ -99,20 +90,13 @@ impl Source {
             let file = self.file();
             bail!("cannot find {file}, your own container. Begin it: cargo workshop start 01");
         }
-        read_file(&path)
+        project::read(&path)
     }
 }
 
 /// Reads a step's source.
 pub fn read(project: &Path, step: &Step) -> Result<String> {
-    read_file(&step.source(project))
-}
-
-pub(super) fn read_file(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| {
-        let (file, reason) = (path.display(), output::reason(&error));
-        anyhow!("cannot read {file}: {reason}. Is the workshop complete? `git status` tells")
-    })
+    project::read(&step.source(project))
 }
 
 /// Leaves out the places that `start` has marked: a mark is nothing that somebody lacks.

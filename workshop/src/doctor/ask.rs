@@ -1,6 +1,5 @@
 //! Who tries what: each need in a process of its own, and as root what only root can try.
 
-use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
@@ -47,7 +46,15 @@ pub(super) fn is_told(need: Need) -> bool {
 
 /// What can be told without asking anybody for a password.
 pub(super) fn ask_as_we_are(needs: &[Need]) -> Vec<(Need, Finding)> {
-    let bar = spinner();
+    tried(needs, &spinner())
+}
+
+/// The same, with nothing on the terminal.
+pub(super) fn ask_in_silence(needs: &[Need]) -> Vec<(Need, Finding)> {
+    tried(needs, &ProgressBar::hidden())
+}
+
+fn tried(needs: &[Need], bar: &ProgressBar) -> Vec<(Need, Finding)> {
     let found = needs.iter().map(|need| {
         bar.set_message(format!("trying: {}", need.facts().label));
         (*need, alone(*need))
@@ -97,7 +104,7 @@ fn ask_as_root(needs: &[Need]) -> Result<Result<Vec<Finding>, Finding>> {
     }
     let line = sudo::words()?;
     if root.seen == ASKS && !io::stdin().is_terminal() {
-        let again = format!("{} doctor", line.join(OsStr::new(" ")).display());
+        let again = format!("{} doctor", output::line(&line));
         let root = Finding::degraded(format!("{ASKS}, and there is no terminal for it"));
         return Ok(Err(root.cured_by(Cures::same(&again))));
     }

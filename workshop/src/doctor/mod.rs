@@ -97,12 +97,12 @@ pub fn verdict_line() -> Result<String> {
 }
 
 /// What a stage or its checks need and this machine cannot offer, with what was seen: where there is
-/// any, nothing can be said of that stage. Takes root.
+/// any, nothing can be said of that stage. Takes root; shows nothing, as others draw on the terminal.
 pub fn cannot(stage: Stage) -> Result<Vec<(Need, String)>> {
     let mut needs = needed(Some(stage))?;
     // On a full disk whatever has been built still runs.
     needs.retain(|need| *need != Need::Disk);
-    let found = ask::ask_as_we_are(&needs).into_iter();
+    let found = ask::ask_in_silence(&needs).into_iter();
     let lacking = found.filter(|(_, finding)| finding.status == Status::Cannot);
     Ok(lacking.map(|(need, finding)| (need, finding.seen)).collect())
 }

@@ -10,6 +10,7 @@ use std::process::{self, ExitCode};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::tree::{self, Entry, Tree};
@@ -20,6 +21,8 @@ use crate::{clock, output, project};
 
 /// Where the copies lie.
 const KEPT: &str = "kept";
+/// The file in it that whoever changes mine/ has locked.
+const LOCK: &str = ".lock";
 /// How the name of a copy begins that is not whole yet.
 const HALF: &str = ".half-";
 
@@ -101,12 +104,15 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(project: &Path) -> Result<Self> {
         let kept = project.join(KEPT);
-        let opened = fs::create_dir_all(&kept).and_then(|()| File::create(kept.join(".lock")));
+        let opened = fs::create_dir_all(&kept).and_then(|()| File::create(kept.join(LOCK)));
         let file = opened.map_err(|error| failed("write to", &kept, &error))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-            anyhow!(
-                "cannot change mine/ now: {error}. Is another cargo workshop start at work? Try again"
-            )
+            if error == Errno::EWOULDBLOCK {
+                return anyhow!(
+                    "cannot change mine/ now: another cargo workshop start is at work. Try again"
+                );
+            }
+            failed("lock", &kept.join(LOCK), &error.into())
         })?;
         let keeper = Self { mine: project.join(NAME), kept, _lock: lock };
         keeper.remove_half_copies()?;
@@ -236,12 +242,7 @@ fn is_cargos(name: &Path) -> bool {
     let is_source = name.extension().is_some_and(|it| it == "rs");
     match first {
         "src" | "tests" | "benches" | "examples" => is_source,
-        "Cargo.toml"
-        | "Cargo.lock"
-        | "build.rs"
-        | "rust-toolchain"
-        | "rust-toolchain.toml"
-        | ".cargo" => true,
+        "Cargo.toml" | "Cargo.lock" | "build.rs" | "rust-toolchain" | "rust-toolchain.toml" => true,
         _ => false,
     }
 }

@@ -25,8 +25,8 @@ const EMPTY: &str = include_str!("starter/main.rs");
 
 /// Puts the starting point of a step into mine/, with the places to fill in marked
 ///
-/// It is the step before: your own if its checks all held, otherwise the official one. What is in
-/// mine/ now is kept in kept/, and `cargo workshop restore` brings it back.
+/// It is the step before: your own if all its checks held when you checked it last, otherwise the
+/// official one. What is in mine/ now is kept in kept/, and `cargo workshop restore` brings it back.
 #[derive(Args)]
 #[command(after_help = "Examples:
   cargo workshop start
@@ -104,27 +104,27 @@ pub fn start(options: &Options) -> Result<ExitCode> {
         Some(step) => step,
         None => next(&progress)?,
     };
-    let mut remark = String::new();
-    let source = match options.from {
-        Some(source) => source,
-        None => {
-            let official = Source::before(step)?;
-            match (official, progress.current()) {
-                (Source::Official(before), Some(current)) if current == before => {
-                    if progress.is_done(before) {
-                        Source::Mine
-                    } else {
-                        remark = not_green_yet(before, step);
-                        official
-                    }
-                }
-                _ => official,
-            }
-        }
+    let (source, remark) = match options.from {
+        Some(source) => (source, String::new()),
+        None => choose(&progress, step)?,
     };
     put(&project, progress, step, source)?;
     output::print(&remark)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to begin with where nobody says, and what is to be said of it.
+fn choose(progress: &Progress, step: &Step) -> Result<(Source, String)> {
+    let official = Source::before(step)?;
+    Ok(match official {
+        Source::Official(before) if progress.current() == Some(before) => {
+            match progress.is_done(before) {
+                true => (Source::Mine, String::new()),
+                false => (official, not_green_yet(before, step)),
+            }
+        }
+        _ => (official, String::new()),
+    })
 }
 
 /// The official step before this one.
@@ -149,16 +149,17 @@ fn next(progress: &Progress) -> Result<&'static Step> {
     let Some(current) = progress.current() else {
         return steps.first().context("there are no steps");
     };
+    let after = steps.iter().find(|step| step.number == current.number + 1);
     if !progress.is_done(current) {
         let number = current.number;
+        let leave = after.map_or(String::new(), |after| {
+            format!("; or leave it: cargo workshop start {:02} --from mine", after.number)
+        });
         bail!(
             "you are at step {number:02}, and its checks did not all hold yet. Go on: cargo workshop \
-             check; or begin it anew: cargo workshop start {number:02}; or leave it: cargo workshop \
-             start {:02} --from mine",
-            (number + 1).min(10)
+             check; or begin it anew: cargo workshop start {number:02}{leave}"
         );
     }
-    let after = steps.iter().find(|step| step.number == current.number + 1);
     after.context(
         "step 10 was the last one. Read on: cargo run -p book -- --open; or play: cargo workshop break 10",
     )

@@ -11,8 +11,8 @@ use clap::Args;
 use clap::error::ErrorKind;
 use colored::Colorize;
 
-use crate::check::checker;
-use crate::check::{Bar, Report, Target};
+use crate::check::checker::Job;
+use crate::check::{self, Report, Target};
 use crate::checks::Check;
 use crate::steps::Step;
 use crate::{diff, output, project, rootfs, terminal};
@@ -119,18 +119,15 @@ fn judge(project: &Path, variant: &Variant) -> Result<Vec<Report>> {
     let folder = target.join("sabotage").join(&program);
     variant::write_workspace(project, &folder, &[*variant])?;
     let program = project::build_apart(&folder.join("Cargo.toml"), &program)?;
-    let checks = variant.checks();
-    let bar = Bar::new(checks.len());
-    let mut reports: Vec<Report> = Vec::new();
     let target = Target { bin: Some(program), step: Some(variant.step), ..Target::default() };
-    checker::perform(&target, |report| {
+    let mut reports: Vec<Report> = Vec::new();
+    check::verdicts(&Job::all(&target), |report, _| {
         reports.push(report);
-        bar.print("")?;
-        bar.now(checks.get(reports.len()).copied());
-        Ok(())
+        Ok(String::new())
     })?;
-    if reports.len() != checks.len() {
-        bail!("cannot tell what is red: only {} of {} checks ran", reports.len(), checks.len());
+    let (all, ran) = (variant.checks().len(), reports.len());
+    if ran != all {
+        bail!("cannot tell what is red: only {ran} of {all} checks ran");
     }
     if let Some(lack) = reports.iter().find_map(|report| report.skipped.as_ref()) {
         let number = variant.step.number;

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use crate::checks::{self, Check, Stage};
 use crate::steps::{self, Sabotage, Step};
-use crate::{diff, output, patch};
+use crate::{diff, patch, project};
 
 /// A known-wrong variant of a step.
 #[derive(Clone, Copy)]
@@ -45,10 +45,10 @@ impl Variant {
     }
 
     /// The step's source, and that with the mistake.
-    pub fn sources(&self, project: &Path) -> Result<[String; 2]> {
+    pub fn sources(&self, root: &Path) -> Result<[String; 2]> {
         let name = format!("workshop/sabotage/{}/{}.patch", self.step.package, self.sabotage.name);
-        let text = read(&project.join(&name))?;
-        let right = diff::read(project, self.step)?;
+        let text = project::read(&root.join(&name))?;
+        let right = diff::read(root, self.step)?;
         let wrong = patch::apply(&right, &text)
             .with_context(|| format!("{name} does not fit {}/src/main.rs", self.step.folder))?;
         Ok([right, wrong])
@@ -56,22 +56,25 @@ impl Variant {
 }
 
 /// Writes a workspace with a crate for each variant, and with the dependencies of the real one.
-pub fn write_workspace(project: &Path, folder: &Path, variants: &[Variant]) -> Result<()> {
+pub fn write_workspace(root: &Path, folder: &Path, variants: &[Variant]) -> Result<()> {
     for variant in variants {
         let name = variant.package();
-        let manifest = read(&project.join(&variant.step.folder).join("Cargo.toml"))?;
+        let manifest = project::read(&root.join(&variant.step.folder).join("Cargo.toml"))?;
         // Tests are not needed, and what they use takes long to compile.
         let sections = manifest.split("\n\n").filter(|it| !it.starts_with("[dev-dependencies]"));
         let manifest = sections.collect::<Vec<_>>().join("\n\n");
         let own_name = format!("name = \"{}\"", variant.step.package);
         let manifest = manifest.replacen(&own_name, &format!("name = \"{name}\""), 1);
         write(&folder.join(&name).join("Cargo.toml"), &manifest)?;
-        let [_, wrong] = variant.sources(project)?;
+        let [_, wrong] = variant.sources(root)?;
         write(&folder.join(&name).join("src/main.rs"), &wrong)?;
     }
     let names: Vec<_> = variants.iter().map(Variant::package).collect();
-    write(&folder.join("Cargo.toml"), &workspace(&read(&project.join("Cargo.toml"))?, &names))?;
-    write(&folder.join("Cargo.lock"), &read(&project.join("Cargo.lock"))?)
+    write(
+        &folder.join("Cargo.toml"),
+        &workspace(&project::read(&root.join("Cargo.toml"))?, &names),
+    )?;
+    write(&folder.join("Cargo.lock"), &project::read(&root.join("Cargo.lock"))?)
 }
 
 /// The real workspace's manifest with other members. What it says of single packages is left out.
@@ -83,13 +86,6 @@ fn workspace(manifest: &str, members: &[String]) -> String {
         false => format!("{line}\n"),
     });
     lines.collect()
-}
-
-fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| {
-        let (file, reason) = (path.display(), output::reason(&error));
-        anyhow!("cannot read {file}: {reason}. Is the workshop complete? `git status` tells")
-    })
 }
 
 /// Leaves what is the same alone, so that cargo need not build it again.

@@ -122,6 +122,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
     },
 ];
 
+/// A refused route leaves nothing to look at: what `ip` says of it is all the evidence.
 fn route_too_early(lab: &Lab) -> Result<bool> {
     let said = lab.run(&["true"])?.stderr;
     let refusals = ["Nexthop has invalid gateway", "Network is unreachable", "Network is down"];

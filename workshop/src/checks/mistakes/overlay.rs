@@ -81,6 +81,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
     },
 ];
 
+/// A refused mount leaves nothing to look at: what is said of it is all the evidence.
 fn overlay_invalid(lab: &Lab) -> Result<bool> {
     let said = lab.run(&["true"])?.stderr.to_lowercase();
     let invalid = ["invalid argument", "einval", "os error 22"];

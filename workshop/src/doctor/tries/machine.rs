@@ -1,6 +1,7 @@
 //! The kernel, the rights of whoever asks, and the room there is.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,7 +14,7 @@ use nix::unistd::geteuid;
 use super::programs::said;
 use super::{Finding, Tried};
 use crate::doctor::cures::Cures;
-use crate::project;
+use crate::{output, project};
 
 /// What is seen where sudo takes a password.
 pub(in super::super) const ASKS: &str = "sudo asks for a password";
@@ -87,7 +88,8 @@ pub(in super::super) fn root() -> Tried {
 /// sudo does not help.
 pub(in super::super) fn no_root(why: &str) -> Finding {
     let program = env::current_exe().unwrap_or_default();
-    let cure = format!("su -c '{} doctor'", program.display());
+    let words = output::line([program.as_os_str(), OsStr::new("doctor")]);
+    let cure = output::line(["su", "-c", &words]);
     Finding::cannot(why).cured_by(Cures::same(&cure))
 }
 
