@@ -5,12 +5,16 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::left::{self, Orphans};
 use support::user::{User, sudo};
 use workshop::pty::Terminal;
@@ -185,22 +189,60 @@ fn a_sudo_that_refuses_is_told() {
     assert_eq!(user.project.read("progress.txt"), before);
 }
 
+#[test]
+fn without_sudo_one_is_told_what_to_run_as_root() {
+    if !sudo("without_sudo_one_is_told_what_to_run_as_root") {
+        return;
+    }
+    let (user, _guard) = user();
+    at_step(&user, "03");
+    let words = "env PATH=/mnt/rust/bin:/mnt/clone/bin target/debug/workshop check step03 --built";
+    let line = user.line(&words.split(' ').collect::<Vec<_>>());
+    let output = Command::new(&line[0]).args(&line[1..]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("error: cannot start sudo: No such file or directory"), "{error}");
+    assert!(error.contains(&format!("Run this as root: {PROGRAM}")), "{error}");
+}
+
 /// sudo gives its command a terminal of its own, or leaves it on the user's, as it is told.
+const PTY: &str = "Defaults use_pty\n";
+const NO_PTY: &str = "Defaults !use_pty\n";
+
+/// What there was before a check.
+struct Scene {
+    tmp: PathBuf,
+    programs: [PathBuf; 2],
+    orphans: Orphans,
+}
+
+impl Scene {
+    fn begins(user: &User) -> Self {
+        let (tmp, bin) = ["tmp", "target/debug"].map(|it| user.project.folder.join(it)).into();
+        let programs = ["workshop", "mine"].map(|it| bin.join(it));
+        Self { orphans: Orphans::before(&tmp), tmp, programs }
+    }
+
+    fn nothing_is_left(&self, when: &str) {
+        until(Duration::from_secs(10), || left::running(&self.programs).is_empty());
+        assert_eq!(left::running(&self.programs), [""; 0], "{when}");
+        assert_eq!(self.orphans.since(), [""; 0].map(PathBuf::from).into(), "{when}");
+        assert_eq!(fs::read_dir(&self.tmp).unwrap().count(), 0, "{when}");
+    }
+}
+
 #[test]
 fn ctrl_c_leaves_nothing_of_what_runs_as_root() {
     if !sudo("ctrl_c_leaves_nothing_of_what_runs_as_root") {
         return;
     }
     let (user, _guard) = user();
-    let source = at_step(&user, "08");
+    at_step(&user, "08");
     assert!(user.workshop(&["check"]).status.success(), "all is built");
-    let tmp = user.project.folder.join("tmp");
-    let programs = ["workshop", "mine"].map(|it| user.project.folder.join("target/debug").join(it));
-    for defaults in ["Defaults use_pty\n", "Defaults !use_pty\n"] {
+    for defaults in [PTY, NO_PTY] {
         user.may(defaults);
         for round in 0..4 {
-            saves(&user, &source);
-            let orphans = Orphans::before(&tmp);
+            let scene = Scene::begins(&user);
             let line = user.line(&["target/debug/workshop", "check"]);
             let mut terminal = Terminal::start_uncaged(&line).unwrap();
             let modes = terminal.modes().unwrap();
@@ -210,11 +252,36 @@ fn ctrl_c_leaves_nothing_of_what_runs_as_root() {
             assert_eq!(terminal.end(PATIENCE).unwrap(), 130, "{defaults} {}", terminal.text());
             let text = terminal.text();
             assert!(!text.contains("error:") && !text.contains("all hold"), "{defaults} {text}");
-            until(Duration::from_secs(10), || left::running(&programs).is_empty());
-            assert_eq!(left::running(&programs), [""; 0], "{defaults}");
-            assert_eq!(orphans.since(), [""; 0].map(PathBuf::from).into(), "{defaults}");
-            assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0, "{defaults}");
+            scene.nothing_is_left(defaults);
             assert_eq!(terminal.modes().unwrap(), modes, "{defaults}");
+        }
+    }
+}
+
+/// Nobody may send a signal to what runs as root, and it ends all the same.
+#[test]
+fn whoever_ends_the_check_ends_what_runs_as_root() {
+    if !sudo("whoever_ends_the_check_ends_what_runs_as_root") {
+        return;
+    }
+    let (user, _guard) = user();
+    at_step(&user, "08");
+    assert!(user.workshop(&["check"]).status.success(), "all is built");
+    for defaults in [PTY, NO_PTY] {
+        user.may(defaults);
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
+            let scene = Scene::begins(&user);
+            let line = user.line(&["target/debug/workshop", "check"]);
+            let mut check = Command::new(&line[0]);
+            let mut check = check.args(&line[1..]).stdout(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(check.stdout.take().unwrap()).lines();
+            assert!(lines.next().unwrap().unwrap().contains(" as step 08"));
+            assert!(lines.next().unwrap().unwrap().contains('✓'));
+            kill(Pid::from_raw(check.id().cast_signed()), signal).unwrap();
+            let status = check.wait().unwrap();
+            assert_eq!(status.signal(), Some(signal as i32), "{defaults} {status}");
+            assert!(!lines.map_while(Result::ok).any(|line| line.contains("all hold")));
+            scene.nothing_is_left(&format!("{defaults} {signal}"));
         }
     }
 }
