@@ -238,6 +238,7 @@ fn a_learner_watches() {
     learner.terminal.wait_for("status 1\n", PATIENCE).unwrap();
     assert_eq!(learner.terminal.modes().unwrap(), before, "the terminal is as it was");
     assert_eq!(learner.types("hint 03", 0).matches("Hint").count(), 1, "and one can type");
+    nothing_is_left_of_checks(&learner);
 }
 
 /// Every known mistake, typed by a learner, is told by its name's explanation.
