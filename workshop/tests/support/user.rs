@@ -1,7 +1,8 @@
 //! A normal user with a workshop of their own, for tests that go through sudo.
 //!
 //! It is the real sudo. In a mount namespace that only the user's programs see, other rules lie over
-//! /etc/sudoers, and the workshop and the compiler where any user may look.
+//! /etc/sudoers, the clone's tmp/ over /tmp (sudo is setuid, so TMPDIR does not reach what it starts),
+//! and the clone and the compiler where any user may look.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -29,6 +30,7 @@ mount --bind "$2" /mnt/rust
 mount --bind "$3" /mnt/cargo
 mount --bind "$4" /mnt/sudo
 mount --bind /mnt/sudo/sudoers /etc/sudoers
+mount --bind /mnt/clone/tmp /tmp
 shift 4
 cd /mnt/clone
 exec "$@"
@@ -57,6 +59,7 @@ impl User {
     pub fn new(name: &str) -> Self {
         let project = Project::new(name);
         write_members(&project);
+        let _ = fs::remove_dir_all(project.folder.join("tmp"));
         for folder in ["tmp", "target/debug"] {
             fs::create_dir_all(project.folder.join(folder)).unwrap();
         }
@@ -125,7 +128,7 @@ impl User {
         line.extend(self.setpriv.iter().map(OsString::from));
         line.extend(words_of(
             "-- env -i HOME=/mnt/clone CARGO_HOME=/mnt/cargo CARGO_NET_OFFLINE=true NO_COLOR=1 \
-             TMPDIR=/mnt/clone/tmp PATH=/mnt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+             PATH=/mnt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         ));
         line.extend(words.iter().map(OsString::from));
         line
