@@ -20,6 +20,7 @@ use workshop::checks::mistakes;
 use workshop::mountinfo::Mount;
 use workshop::pty::Terminal;
 use workshop::steps::{self, Sabotage, Step};
+use workshop::wait::until;
 use workshop::{diff, mountinfo, patch, project, testing};
 
 /// The first build compiles all dependencies, beside other tests.
@@ -233,7 +234,8 @@ fn a_learner_watches() {
     learner.terminal.press("n").unwrap();
     let stay = learner.terminal.wait_for(keys, PATIENCE).unwrap();
     assert!(stay.contains("its checks did not all hold yet"), "{stay}");
-    assert_ne!(learner.terminal.modes().unwrap(), before, "keys are read one by one");
+    let reads_keys = || learner.terminal.modes().unwrap() != before;
+    assert!(until(PATIENCE, reads_keys), "keys are read one by one");
     learner.terminal.press("q").unwrap();
     learner.terminal.wait_for("status 1\n", PATIENCE).unwrap();
     assert_eq!(learner.terminal.modes().unwrap(), before, "the terminal is as it was");
