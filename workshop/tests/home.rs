@@ -35,7 +35,7 @@ impl Home {
             symlink(built, bin.join(&step.package)).unwrap();
         }
         let home = Self { project, bin };
-        home.cargo("echo \"$@\" >> builds");
+        home.cargo("echo \"$@\" >> target/debug/builds");
         home
     }
 
@@ -55,10 +55,11 @@ impl Home {
         self.bin.join("workshop-proved").exists()
     }
 
-    /// How often cargo has been asked to build something.
+    /// What cargo has been asked for since this was asked last.
     fn builds(&self) -> Vec<String> {
-        let builds = fs::read_to_string(self.project.folder.join("builds")).unwrap_or_default();
-        let _ = fs::remove_file(self.project.folder.join("builds"));
+        let path = self.bin.join("builds");
+        let builds = fs::read_to_string(&path).unwrap_or_default();
+        let _ = fs::remove_file(path);
         builds.lines().map(str::to_string).collect()
     }
 }

@@ -258,6 +258,58 @@ fn ctrl_c_leaves_nothing_of_what_runs_as_root() {
     }
 }
 
+#[test]
+fn ctrl_c_where_sudo_asks_for_a_password_is_the_end() {
+    if !sudo("ctrl_c_where_sudo_asks_for_a_password_is_the_end") {
+        return;
+    }
+    let (user, _guard) = user();
+    at_step(&user, "03");
+    assert!(user.workshop(&["check"]).status.success(), "all is built");
+    for defaults in [PTY, NO_PTY] {
+        user.may_with_password(defaults);
+        let scene = Scene::begins(&user);
+        let mut terminal =
+            Terminal::start_uncaged(&user.line(&["target/debug/workshop", "check"])).unwrap();
+        let modes = terminal.modes().unwrap();
+        terminal.wait_for("[sudo] password for nobody: ", PATIENCE).unwrap();
+        terminal.press("\x03").unwrap();
+        assert_eq!(terminal.end(PATIENCE).unwrap(), 130, "{defaults} {}", terminal.text());
+        assert!(!terminal.text().contains("hold"), "{defaults} {}", terminal.text());
+        scene.nothing_is_left(defaults);
+        assert_eq!(terminal.modes().unwrap(), modes, "{defaults}");
+    }
+}
+
+#[test]
+fn watching_through_sudo_still_reads_keys() {
+    if !sudo("watching_through_sudo_still_reads_keys") {
+        return;
+    }
+    let (user, _guard) = user();
+    let source = at_step(&user, "03");
+    for defaults in [PTY, NO_PTY] {
+        user.may(defaults);
+        let scene = Scene::begins(&user);
+        let line = user.line(&["target/debug/workshop", "check", "--watch"]);
+        let mut terminal = Terminal::start_uncaged(&line).unwrap();
+        let modes = terminal.modes().unwrap();
+        let keys = "n next  q quit\n";
+        assert!(terminal.wait_for(keys, PATIENCE).unwrap().contains(", all hold"), "{defaults}");
+        terminal.press("h").unwrap();
+        assert!(terminal.wait_for(keys, PATIENCE).unwrap().contains("Hint 1 of 3"), "{defaults}");
+        saves(&user, &source.replace("CLONE_NEWUTS", "CLONE_NEWIPC"));
+        let red = terminal.wait_for(keys, PATIENCE).unwrap();
+        assert!(red.contains("do not hold"), "{defaults} {red}");
+        terminal.press("q").unwrap();
+        assert_eq!(terminal.end(PATIENCE).unwrap(), 1, "{defaults} {}", terminal.text());
+        assert_eq!(terminal.modes().unwrap(), modes, "{defaults}");
+        assert_eq!(user.asked().len(), 2, "{defaults}");
+        scene.nothing_is_left(defaults);
+        saves(&user, &source);
+    }
+}
+
 /// Nobody may send a signal to what runs as root, and it ends all the same.
 #[test]
 fn whoever_ends_the_check_ends_what_runs_as_root() {

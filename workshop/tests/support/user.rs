@@ -17,8 +17,8 @@ use super::learner::Project;
 /// The user's number: nobody's.
 pub const USER: u32 = 65534;
 
-/// Rules that let the user do everything, and have sudo note what is done.
 const MAY: &str = "nobody ALL=(root) NOPASSWD: ALL\n";
+const MAY_WITH_PASSWORD: &str = "nobody ALL=(root) ALL\n";
 const MAY_NOT: &str = "root ALL=(ALL) ALL\n";
 
 const ENTER: &str = r#"
@@ -71,7 +71,7 @@ impl User {
         let sudo = project.folder.with_extension("sudo");
         fs::create_dir_all(&sudo).unwrap();
         let user = Self { project, sudo, setpriv: Vec::new() };
-        user.rules("Defaults use_pty\n", MAY);
+        user.may("");
         user.owns_all();
         user
     }
@@ -83,10 +83,26 @@ impl User {
         assert!(chown.unwrap().success());
     }
 
-    /// What sudo is told besides: whether the command gets a terminal of its own.
-    pub fn rules(&self, defaults: &str, rule: &str) {
+    /// The user may do everything. `defaults` tells whether a command gets a terminal of its own.
+    pub fn may(&self, defaults: &str) {
+        self.rules(defaults, MAY);
+    }
+
+    /// The same for a password, which the user does not have.
+    pub fn may_with_password(&self, defaults: &str) {
+        self.rules(defaults, MAY_WITH_PASSWORD);
+    }
+
+    /// From now on sudo refuses.
+    pub fn may_not(&self) {
+        self.rules("", MAY_NOT);
+    }
+
+    /// What sudo goes by from now on. What it notes, it notes beside these rules.
+    fn rules(&self, defaults: &str, rule: &str) {
         let text = format!(
             "{defaults}Defaults env_reset, loglinelen=0, logfile=/mnt/sudo/log, !syslog\n\
+             Defaults lecture=never, timestampdir=/mnt/sudo/seen\n\
              Defaults secure_path=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n\
              {rule}"
         );
@@ -95,16 +111,6 @@ impl User {
         fs::write(&path, text).unwrap();
         fs::set_permissions(path, Permissions::from_mode(0o440)).unwrap();
         let _ = fs::remove_file(self.sudo.join("log"));
-    }
-
-    /// From now on sudo refuses.
-    pub fn may_not(&self) {
-        self.rules("", MAY_NOT);
-    }
-
-    /// With a terminal for the command or without one, as distributions have it.
-    pub fn may(&self, defaults: &str) {
-        self.rules(defaults, MAY);
     }
 
     /// The commands that sudo has run, or has refused to, since the rules were written.
