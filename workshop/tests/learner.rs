@@ -164,7 +164,7 @@ fn tries(learner: &mut Learner, step: &Step) {
     if step.title == "network" {
         // Of what they run themselves the bridge stays, and nothing else.
         learner.terminal.press("ip link delete mydocker0; echo status $?\n").unwrap();
-        learner.terminal.wait_for("\nstatus 0\n", PATIENCE).unwrap();
+        learner.terminal.wait_for("status 0\n", PATIENCE).unwrap();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -11,7 +12,6 @@ use workshop::{kernel, mountinfo};
 
 /// Cgroups and temporary folders whose names say that a process made them which has gone: those of
 /// other tests that are at work beside this one do not count.
-#[derive(Clone, Debug, Default)]
 pub struct Orphans {
     folder: PathBuf,
     before: BTreeSet<PathBuf>,
@@ -74,8 +74,7 @@ pub fn running(programs: &[PathBuf]) -> Vec<String> {
 /// The names of the links in the network of a process. Whether they are up may change at any time.
 pub fn links(process: u32) -> Vec<String> {
     let network = format!("--net=/proc/{process}/ns/net");
-    let ip =
-        std::process::Command::new("nsenter").args([&network, "ip", "-brief", "link"]).output();
+    let ip = Command::new("nsenter").args([&network, "ip", "-brief", "link"]).output();
     let ip = ip.unwrap();
     assert!(ip.status.success(), "{ip:?}");
     let lines = String::from_utf8(ip.stdout).unwrap();

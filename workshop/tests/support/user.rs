@@ -50,7 +50,7 @@ pub struct User {
     pub project: Project,
     /// What sudo reads and writes
     sudo: PathBuf,
-    /// Options for setpriv(1): what the user lacks, or shares with nobody else
+    /// Options for setpriv(1): what even root that sudo gives is to lack
     pub setpriv: Vec<&'static str>,
 }
 
