@@ -36,7 +36,7 @@ pub(crate) fn command(arguments: &[OsString]) -> Result<Command> {
 pub fn words() -> Result<Vec<OsString>> {
     let mut words: Vec<OsString> = vec!["sudo".into()];
     // sudo drops the environment.
-    for name in ["NO_COLOR", "TMPDIR", "CI"] {
+    for name in ["NO_COLOR", "CI"] {
         if env::var_os(name).is_some() {
             words.push(format!("--preserve-env={name}").into());
         }
