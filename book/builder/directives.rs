@@ -15,7 +15,7 @@ use crate::project::{FILES, Project};
 use crate::schedule::schedule;
 use crate::skeleton::Outline;
 use crate::transcript::{self, terminal_html};
-use crate::view;
+use crate::{view, vm};
 
 /// How notes for instructors begin.
 const NOTES: &str = "<aside class=\"notes\" aria-label=\"For instructors\">";
@@ -205,6 +205,7 @@ impl<'a> Chapter<'a> {
             )),
             ("picture", [name, _, ..]) => self.picture(name, arguments),
             ("experiments", []) => experiments::tables(self.project, self.pages),
+            ("sources", []) => vm::site::sources_page(&self.project.root),
             ("schedule", [length]) => schedule(self.pages, length),
             ("exercise", [step]) => self.inline(&Step::find(step)?.exercise),
             ("notes", [step]) => self.notes(Step::find(step)?),

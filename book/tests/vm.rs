@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use workshop::checks::{self, Stage};
+use workshop::steps::{self, Step};
 use workshop::transcript::{END, redact};
-use workshop::{project, steps, testing};
+use workshop::{project, testing};
 
 /// A page loads no more before it has a prompt, packed as servers do.
-const WIRE: usize = 7_000_000;
+const WIRE: usize = 5_000_000;
 
 /// The folder of the assets, unless they have not been built.
 fn assets(test: &str) -> Option<PathBuf> {
@@ -40,23 +42,36 @@ fn recorded(session: &Path) -> String {
     text.splitn(3, "---\n").nth(2).unwrap().trim_end().to_string()
 }
 
-#[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
-fn the_steps_sessions_look_the_same_in_the_page() {
-    let Some(assets) = assets("the_steps_sessions_look_the_same_in_the_page") else { return };
-    let root = project::root().unwrap();
-    let sessions = sessions(&root);
+/// Plays sessions in the machine, each in a new one, and returns what they showed.
+fn play(root: &Path, assets: &Path, sessions: &[PathBuf]) -> Vec<String> {
     let start = Instant::now();
     let mut node = Command::new("node");
-    node.arg(root.join("book/vm/play.mjs")).arg(&assets);
-    node.args(sessions.iter().map(|session| session.with_extension("session")));
-    let output = node.output().unwrap();
+    let output =
+        node.arg(root.join("book/vm/play.mjs")).arg(assets).args(sessions).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     print!("{} sessions in {:.0} s\n{said}", sessions.len(), start.elapsed().as_secs_f32());
     assert!(output.status.success(), "{said}");
     let text = String::from_utf8(output.stdout).unwrap();
+    text.split(END).take(sessions.len()).map(str::to_string).collect()
+}
+
+/// Types lines in a new machine.
+fn types(assets: &Path, lines: &[String]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let session = folder.path().join("typed.session");
+    fs::write(&session, lines.join("\n")).unwrap();
+    play(&project::root().unwrap(), assets, &[session]).remove(0)
+}
+
+#[test]
+fn the_steps_sessions_look_the_same_in_the_page() {
+    let Some(assets) = assets("the_steps_sessions_look_the_same_in_the_page") else { return };
+    let root = project::root().unwrap();
+    let sessions = sessions(&root);
+    let files: Vec<_> = sessions.iter().map(|it| it.with_extension("session")).collect();
+    let shown = play(&root, &assets, &files);
     let mut faults = Vec::new();
-    for (session, transcript) in sessions.iter().zip(text.split(END)) {
+    for (session, transcript) in sessions.iter().zip(shown) {
         let name = session.strip_prefix(&root).unwrap().display().to_string();
         // The panes are consoles, where the recorded ones were pseudo-terminals.
         let transcript = transcript.replace("hvc0 ", "pts/0").replace("hvc1 ", "pts/0");
@@ -69,7 +84,65 @@ fn the_steps_sessions_look_the_same_in_the_page() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
+fn every_step_passes_its_checks_in_the_page() {
+    let Some(assets) = assets("every_step_passes_its_checks_in_the_page") else { return };
+    let all = steps::all().unwrap();
+    let line = |step: &Step| format!("1> cargo workshop check {:02}; echo status $?", step.number);
+    let shown = types(&assets, &all.iter().map(line).collect::<Vec<_>>());
+    println!("{shown}");
+    for step in all {
+        let count = checks::valid_at(Stage::Step(step.number)).count();
+        let head = format!("as step {:02}, {}\n", step.number, step.title);
+        let (_, after) = shown.split_once(&head).unwrap();
+        let (part, _) = after.split_once("status ").unwrap();
+        assert_eq!(part.matches("  ✓ ").count(), count, "step {:02}: {part}", step.number);
+        assert!(part.contains(&format!("{count} checks, all hold\n")), "{part}");
+    }
+    assert_eq!(shown.matches("\nstatus 0\n").count(), all.len());
+}
+
+#[test]
+fn riddles_turn_red_in_the_page_what_they_name() {
+    let Some(assets) = assets("riddles_turn_red_in_the_page_what_they_name") else { return };
+    let riddles: Vec<_> =
+        [1, 6, 10].iter().map(|number| &steps::all().unwrap()[number - 1]).collect();
+    let line = |step: &&Step| {
+        let name = &step.sabotage[0].name;
+        format!("1> cargo workshop break {:02} {name} --answer; echo status $?", step.number)
+    };
+    let shown = types(&assets, &riddles.iter().map(line).collect::<Vec<_>>());
+    println!("{shown}");
+    for (step, shown) in riddles.iter().zip(shown.split("\nstatus 0\n")) {
+        let red: Vec<_> = shown.lines().filter_map(|line| line.strip_prefix("  ✗ ")).collect();
+        let red: Vec<_> = red.iter().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(red, step.sabotage[0].red, "step {:02}: {shown}", step.number);
+    }
+}
+
+/// Riddle `swap` of step 05 makes a process that is the first in its namespace too late.
+#[test]
+fn while_a_riddle_is_asked_the_step_is_the_wrong_one() {
+    let Some(assets) = assets("while_a_riddle_is_asked_the_step_is_the_wrong_one") else { return };
+    let step = "cargo run -p step05 run /bin/true";
+    let lines = [
+        format!("2> {step}"),
+        "1> cargo workshop break 05 swap ...".to_string(),
+        format!("2> sleep 5; {step}"),
+        "1> process-1".to_string(),
+        format!("2> {step}"),
+        "1> cargo workshop break 05 swap ...".to_string(),
+        "1> ^C".to_string(),
+        format!("2> {step}"),
+    ];
+    let shown = types(&assets, &lines);
+    println!("{shown}");
+    let firsts = shown.lines().filter(|line| line.starts_with("Running in child"));
+    let firsts: Vec<_> = firsts.map(|line| line.ends_with(" as 1")).collect();
+    assert_eq!(firsts, [true, false, true, true]);
+    assert!(shown.contains("process-1            red, as you said"));
+}
+
+#[test]
 fn a_page_loads_little() {
     let Some(assets) = assets("a_page_loads_little") else { return };
     let size = book::vm::site::wire_size(&assets).unwrap();

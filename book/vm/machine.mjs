@@ -20,6 +20,14 @@ export async function start(v86, options) {
     return new V86({ wasm_path: `${v86}/v86.wasm`, ...OPTIONS, ...options });
 }
 
+// Starts a machine where it was saved.
+export function restore(assets) {
+    return start(assets, {
+        initial_state: file(`${assets}/state.bin.zst`),
+        filesystem: { baseurl: `${assets}/files/` },
+    });
+}
+
 // One of the machine's consoles: 0 is the container's pane, 1 the host's.
 export class Pane {
     constructor(vm, number) {

@@ -8,4 +8,6 @@ export default {
     disable_mouse: true,
     disable_speaker: true,
     autostart: true,
+    // What the machine does not have in its memory.
+    filesystem: { baseurl: new URL("files/", import.meta.url).href },
 };

@@ -1,9 +1,9 @@
 // Boots the machine and saves its state, with a shell waiting on each pane:
-// node save.mjs V86 BIOS KERNEL INITRAMFS STATE
+// node save.mjs V86 BIOS KERNEL INITRAMFS LIST FILES STATE
 import fs from "node:fs";
 import { file, Pane, PROMPT, sleep, start } from "./machine.mjs";
 
-const [v86, bios, kernel, initramfs, state] = process.argv.slice(2);
+const [v86, bios, kernel, initramfs, list, files, state] = process.argv.slice(2);
 
 // Memory that holds nothing shall hold zeros: what was used last is overwritten through a tmpfs,
 // and the kernel clears what is given back (init_on_free).
@@ -20,6 +20,7 @@ const vm = await start(v86, {
     vga_bios: file(`${bios}/vgabios-stdvga.bin`),
     bzimage: file(kernel),
     initrd: file(initramfs),
+    filesystem: { basefs: list, baseurl: `${files}/` },
     cmdline: "console=ttyS0 tsc=reliable init_on_free=1 quiet",
 });
 vm.add_listener("serial0-output-byte", (byte) => { console += String.fromCharCode(byte); });

@@ -185,7 +185,8 @@ impl<'a> Unpacker<'a> {
         let size = entry.size();
         // A few bytes can claim to be a file of any size, mostly holes.
         let disk = statvfs(self.root).context("cannot ask how much room the disk has")?;
-        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        // Both are shorter numbers on 32 bits.
+        let free = (disk.blocks_available() as u64).saturating_mul(disk.fragment_size() as u64);
         if size > free {
             let reason = format!("it is {size} bytes long and the disk has room for {free}");
             return Err(io::Error::from(ErrorKind::StorageFull)).context(reason);

@@ -1,4 +1,5 @@
-//! The archive of files that the machine starts with.
+//! The archive that the machine starts with: what puts its root filesystem together, and what that
+//! has in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -7,28 +8,19 @@ use workshop::vm::cpio::Archive;
 
 use super::cache::{self, Cache, key};
 
-/// What comes from `book/vm`: its mode, and where it goes.
-const FILES: [(&str, u32, &str); 4] = [
-    ("init", 0o755, "init"),
-    ("pane", 0o755, "opt/pane"),
-    ("cargo", 0o755, "opt/cargo"),
-    ("pane.bashrc", 0o644, "etc/pane.bashrc"),
-];
-
-/// Packs it and returns the file.
-pub(super) fn pack(cache: &Cache, sources: &Path, guest: &Path, steps: &Path) -> Result<PathBuf> {
-    let mut own = Vec::new();
-    for (name, mode, to) in FILES {
-        own.push((cache::read(&sources.join(name))?, mode, to));
-    }
-    own.push((cache::read(steps)?, 0o755, "opt/steps"));
-    let folder = cache.get("initramfs", key((guest, &own)), |folder| {
+/// Packs the programs for booting and those for the memory, and returns the file.
+pub(super) fn pack(cache: &Cache, sources: &Path, boot: &Path, memory: &Path) -> Result<PathBuf> {
+    let init = cache::read(&sources.join("boot"))?;
+    let folder = cache.get("initramfs", key((boot, memory, &init)), |folder| {
         let write = || {
             let mut archive = Archive::new(Vec::new());
-            archive.tree(guest, Path::new(""))?;
-            for (content, mode, to) in &own {
-                archive.file(Path::new(to), *mode, content)?;
+            archive.tree(boot, Path::new(""))?;
+            for name in ["mnt", "proc", "memory", "memory/usr"] {
+                archive.folder(Path::new(name))?;
             }
+            // The links to it are in the root filesystem.
+            archive.tree(&memory.join("usr"), Path::new("memory/usr"))?;
+            archive.file(Path::new("init"), 0o755, &init)?;
             archive.finish()
         };
         cache::write(&folder.join("initramfs"), write().context("cannot pack the files")?)

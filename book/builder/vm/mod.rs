@@ -10,8 +10,13 @@ use workshop::output;
 use cache::Cache;
 
 mod cache;
+mod crates;
+mod files;
+mod guest;
+mod helper;
 mod image;
 mod kernel;
+mod licences;
 mod needs;
 mod packages;
 mod programs;
@@ -38,12 +43,20 @@ pub fn build(root: &Path, update: bool) -> Result<PathBuf> {
     let packages = packages::fetch(&cache, plan.packages(), update)?;
     let kernel = kernel::build(&cache, &sources, &packages)?;
     let steps = steps::build(&cache, root, &packages)?;
-    let guest = programs::collect(&cache, &plan, &packages, &steps)?;
-    let image = image::pack(&cache, &sources, &guest, &steps)?;
+    let riddles = steps::riddles(&cache, root, &packages)?;
+    let helper = helper::build(&cache, root, &packages)?;
+    let programs = programs::all(&cache, &plan, &packages, &[&steps, &riddles, &helper])?;
+    let built = guest::Built { steps: &steps, riddles: &riddles, helper: &helper };
+    let files = files::pack(&cache, &guest::files(root, &programs, &built)?)?;
+    let boot = programs::of(&cache, &plan, &packages, "boot")?;
+    let memory = programs::of(&cache, &plan, &packages, "memory")?;
+    let image = image::pack(&cache, &sources, &boot, &memory)?;
     let modules = state::modules(&cache, &sources)?;
-    let state = state::save(&cache, &sources, &modules, &packages, &kernel, &image)?;
+    let machine = state::Machine { modules, packages, kernel, image, files };
+    let state = state::save(&cache, &sources, &machine)?;
     let site = root.join(SITE);
-    site::lay_out(&site, &site::Parts { sources, packages, modules, state })?;
+    let programs = vec![steps, riddles, helper];
+    site::lay_out(&site, &site::Parts { sources, machine, programs, state })?;
     Ok(site)
 }
 

@@ -23,6 +23,7 @@ const LOADER: &str = "ld-linux.so.2";
 #[derive(Deserialize, Hash)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plan {
+    places: BTreeMap<String, String>,
     packages: BTreeMap<String, String>,
     links: BTreeMap<String, String>,
     files: BTreeMap<String, String>,
@@ -44,50 +45,51 @@ impl Plan {
     }
 }
 
-/// Collects them in one folder, in which `usr/bin`, `usr/lib` and `usr/share` are.
-pub(super) fn collect(
+/// Collects all of them in a folder, with the libraries that they and the `others` load, and what a
+/// root filesystem has besides.
+pub(super) fn all(
     cache: &Cache,
     plan: &Plan,
     packages: &Packages,
-    steps: &Path,
+    others: &[&Path],
 ) -> Result<PathBuf> {
-    cache.get("programs", key((plan, packages.key, cache::read(steps)?)), |folder| {
-        let mut collection = Collection {
-            root: &packages.root,
-            plan,
-            folder,
-            seen: BTreeSet::new(),
-            replaced: BTreeMap::new(),
-        };
-        let (bin, lib) = (folder.join("usr/bin"), folder.join("usr/lib"));
-        for folder in [&bin, &lib] {
-            cache::create(folder)?;
-        }
+    let others: Vec<_> =
+        others.iter().map(|file| Ok((*file, cache::read(file)?))).collect::<Result<_>>()?;
+    cache.get("programs", key((plan, packages.key, &others)), |folder| {
+        let mut collection = Collection::new(plan, packages, folder)?;
         for name in plan.packages.values().flat_map(|names| names.split_whitespace()) {
-            let program = collection.find(&PROGRAMS, name)?;
-            copy(&program, &bin.join(name))?;
-            collection.libraries(&program)?;
+            collection.program(name)?;
         }
-        collection.libraries(steps)?;
-        for (name, users) in &collection.replaced {
-            stand_in(name, users, &lib.join(name))?;
+        for (file, _) in &others {
+            collection.libraries(file)?;
         }
+        collection.finish()?;
         for (link, name) in &plan.links {
-            symlink(name, &bin.join(link))?;
+            symlink(name, &folder.join("usr/bin").join(link))?;
         }
         for path in plan.files.values().flat_map(|paths| paths.split_whitespace()) {
             let to = folder.join("usr").join(path);
             cache::create(to.parent().unwrap_or(folder))?;
             copy(&packages.root.join(path), &to)?;
         }
-        for (link, text) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("sbin", "usr/bin")] {
-            symlink(text, &folder.join(link))?;
-        }
-        symlink("bin", &folder.join("usr/sbin"))?;
         make_rootfs::furnish(folder)
     })
 }
 
+/// Collects those of a place, `memory` or `boot`.
+pub(super) fn of(cache: &Cache, plan: &Plan, packages: &Packages, place: &str) -> Result<PathBuf> {
+    cache.get(place, key((plan, packages.key)), |folder| {
+        let names = plan.places.get(place);
+        let names = names.with_context(|| format!("book/vm/programs.toml has no place {place}"))?;
+        let mut collection = Collection::new(plan, packages, folder)?;
+        for name in names.split_whitespace() {
+            collection.program(name)?;
+        }
+        collection.finish()
+    })
+}
+
+/// Programs and libraries in a folder, in which `usr/bin` and `usr/lib` are.
 struct Collection<'a> {
     root: &'a Path,
     plan: &'a Plan,
@@ -97,7 +99,33 @@ struct Collection<'a> {
     replaced: BTreeMap<String, Vec<PathBuf>>,
 }
 
-impl Collection<'_> {
+impl<'a> Collection<'a> {
+    fn new(plan: &'a Plan, packages: &'a Packages, folder: &'a Path) -> Result<Self> {
+        for part in ["usr/bin", "usr/lib"] {
+            cache::create(&folder.join(part))?;
+        }
+        let root = &packages.root;
+        Ok(Self { root, plan, folder, seen: BTreeSet::new(), replaced: BTreeMap::new() })
+    }
+
+    /// Adds a program, and what it loads.
+    fn program(&mut self, name: &str) -> Result<()> {
+        let program = self.find(&PROGRAMS, name)?;
+        copy(&program, &self.folder.join("usr/bin").join(name))?;
+        self.libraries(&program)
+    }
+
+    /// Adds what stands in for libraries, and the links to the folders.
+    fn finish(&self) -> Result<()> {
+        for (name, users) in &self.replaced {
+            stand_in(name, users, &self.folder.join("usr/lib").join(name))?;
+        }
+        for (link, text) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("sbin", "usr/bin")] {
+            symlink(text, &self.folder.join(link))?;
+        }
+        symlink("bin", &self.folder.join("usr/sbin"))
+    }
+
     /// Adds what a program or library loads.
     fn libraries(&mut self, object: &Path) -> Result<()> {
         let headers = tool::run(Command::new("objdump").arg("-p").arg(object))?;

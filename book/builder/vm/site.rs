@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::serve::packed;
 
 use super::cache;
-use super::packages::Packages;
-use super::{SOURCES, state, tool};
+use super::state::{self, Machine};
+use super::{licences, tool};
 
 /// What the assets are made from.
 pub(super) struct Parts {
     pub(super) sources: PathBuf,
-    pub(super) packages: Packages,
-    pub(super) modules: PathBuf,
+    pub(super) machine: Machine,
+    /// Those that were built from this workspace's sources.
+    pub(super) programs: Vec<PathBuf>,
     pub(super) state: PathBuf,
 }
 
@@ -42,13 +44,8 @@ pub const LOADED: [&str; 7] =
 /// Debian's texts of the licences that its packages name.
 const COMMON: [&str; 6] = ["Apache-2.0", "GPL-2", "GPL-3", "LGPL-2.1", "LGPL-3", "MPL-2.0"];
 
-/// What the list of sources begins with.
-const SOURCES_HEAD: &str = "\
-The machine's saved state holds programs of these packages of Debian, built from these sources, which
-https://snapshot.debian.org/ keeps. Their licences are in the folder licences, one file for each
-package. The kernel's configuration is kernel.config here, added to `make ARCH=i386 tinyconfig`.
-
-";
+/// The list of sources, in Markdown; links in it lead to the licences' texts beside it.
+pub(crate) const LIST: &str = "SOURCES.md";
 
 /// Lays out the folder of the assets.
 pub(super) fn lay_out(site: &Path, parts: &Parts) -> Result<()> {
@@ -63,36 +60,128 @@ pub(super) fn lay_out(site: &Path, parts: &Parts) -> Result<()> {
             &site.join("licences").join(name),
         )?;
     }
+    cache::create(&site.join("licences/book"))?;
+    for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        // Beside the folder of the book.
+        let from = parts.sources.join("../..").join(name);
+        copy(&from, &site.join("licences/book").join(name))?;
+    }
     for (from, to) in MODULES {
-        copy(&parts.modules.join(from), &site.join(to))?;
+        copy(&parts.machine.modules.join(from), &site.join(to))?;
     }
     copy(&parts.state, &site.join(state::NAME))?;
+    let (from, to) = (&parts.machine.files.contents, site.join("files"));
+    let what = || format!("cannot copy {} to {}", from.display(), to.display());
+    super::copy(from, &to).with_context(what)?;
     for name in OWN {
         copy(&parts.sources.join(name), &site.join(name))?;
     }
     let size = wire_size(site)?.div_ceil(100_000) as f64 / 10.0;
     cache::write(&site.join("size.mjs"), format!("// In MB, packed.\nexport default {size};\n"))?;
-    let mut lines = BTreeMap::new();
-    for file in &parts.packages.files {
-        let format = "${source:Package} ${source:Version}\\t${Package} ${Architecture}";
+    let debian = debian(site, &parts.machine)?;
+    let crates = crates(site, &parts.programs)?;
+    let npm = npm(&parts.machine.modules)?;
+    cache::write(
+        &site.join(LIST),
+        format!(
+            "## From Debian\n\nThe kernel, the programs and the libraries, the machine's BIOS, the compiler and what \
+             it links with are packages of Debian, built from these sources, which \
+             [snapshot.debian.org](https://snapshot.debian.org/) keeps. The kernel is Debian's source, built \
+             with [this configuration](kernel.config), which is added to `make ARCH=i386 tinyconfig`.\n\n\
+             | source | version | packages, with their licences |\n| --- | --- | --- |\n{debian}\n\
+             ## From crates.io\n\nThe steps, the riddles and the helper are this book's own, under the \
+             [MIT licence](licences/book/LICENSE-MIT) or the \
+             [Apache licence](licences/book/LICENSE-APACHE). They are built with these crates.\n\n\
+             | crate | version | licence |\n| --- | --- | --- |\n{crates}\n\
+             ## From npm\n\nThe emulator and the terminal.\n\n\
+             | package | version | licence |\n| --- | --- | --- |\n{npm}"
+        ),
+    )
+}
+
+/// A row for each of Debian's sources; copies the packages' licences.
+fn debian(site: &Path, machine: &Machine) -> Result<String> {
+    let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in &machine.packages.files {
+        let format = "${source:Package} | ${source:Version}\\t${Package}";
         let mut dpkg = Command::new("dpkg-deb");
         let text = tool::run(dpkg.args(["--showformat", format, "-W"]).arg(file))?;
-        let (source, package) = text.split_once('\t').unwrap_or((&text, ""));
-        lines.entry(source.to_string()).or_insert_with(Vec::new).push(package.to_string());
-        let name = package.split(' ').next().unwrap_or_default();
-        let licence = parts.packages.root.join("usr/share/doc").join(name).join("copyright");
+        let (source, name) = text.split_once('\t').unwrap_or((&text, ""));
+        let licence = machine.packages.root.join("usr/share/doc").join(name).join("copyright");
+        let shown = match licence.is_file() {
+            true => format!("[{name}](licences/{name})"),
+            false => name.to_string(),
+        };
         if licence.is_file() {
             copy(&licence, &site.join("licences").join(name))?;
         }
+        let packages = sources.entry(source.to_string()).or_default();
+        // The same for two architectures.
+        if !packages.contains(&shown) {
+            packages.push(shown);
+        }
     }
-    let lines =
-        lines.iter().map(|(source, packages)| format!("{source}: {}\n", packages.join(", ")));
-    let list: String = lines.collect();
-    let npm = cache::read_text(&parts.sources.join("package.json"))?;
-    let text = format!(
-        "{SOURCES_HEAD}{list}\nThe steps are this book's own, with the crates of its Cargo.lock.\nFrom npm, as {SOURCES}/package-lock.json pins it:\n\n{npm}"
-    );
-    cache::write(&site.join("SOURCES"), text)
+    let rows = sources
+        .iter()
+        .map(|(source, packages)| format!("| {source} | {} |\n", packages.join(", ")));
+    Ok(rows.collect())
+}
+
+/// A row for each crate; copies their licences.
+fn crates(site: &Path, programs: &[PathBuf]) -> Result<String> {
+    let mut rows = BTreeMap::new();
+    for program in programs {
+        let (crates, texts) = licences::of(program)?;
+        for it in crates {
+            let (from, to) =
+                (texts.join(it.folder()), site.join("licences/crates").join(it.folder()));
+            super::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+            let mut names: Vec<String> = fs::read_dir(&to)
+                .with_context(|| format!("cannot read {}", to.display()))?
+                .flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            let links = names
+                .iter()
+                .map(|name| format!(", [{name}](licences/crates/{}/{name})", it.folder()));
+            let licence = it.license.clone().unwrap_or_default() + &links.collect::<String>();
+            rows.insert((it.name, it.version), licence);
+        }
+    }
+    let rows = rows
+        .iter()
+        .map(|((name, version), licence)| format!("| {name} | {version} | {licence} |\n"));
+    Ok(rows.collect())
+}
+
+/// A row for each package of npm.
+fn npm(modules: &Path) -> Result<String> {
+    let mut rows = String::new();
+    for (package, licence) in [("v86", "v86"), ("@xterm/xterm", "xterm.js")] {
+        let text = cache::read_text(&modules.join(package).join("package.json"))?;
+        let about: Value =
+            serde_json::from_str(&text).with_context(|| format!("cannot read about {package}"))?;
+        let [version, name] = ["version", "license"].map(|key| about[key].as_str().unwrap_or("?"));
+        rows += &format!("| {package} | {version} | [{name}](licences/{licence}) |\n");
+    }
+    Ok(rows)
+}
+
+/// What the book's page about the sources says.
+pub(crate) fn sources_page(root: &Path) -> Result<String> {
+    let file = root.join(super::SITE).join(LIST);
+    if !file.is_file() {
+        return Ok(
+            "This book was built without the Linux in its pages, so it brings nothing of others \
+                   along. To have it: `cargo run -p book -- vm`, then build the book again.\n"
+                .to_string(),
+        );
+    }
+    let text = cache::read_text(&file)?;
+    Ok(text
+        .replace("](licences/", "](vm/licences/")
+        .replace("](kernel.config", "](vm/kernel.config"))
 }
 
 /// How many bytes go over the wire until a page has a prompt.

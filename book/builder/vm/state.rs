@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::cache::{self, Cache, key};
+use super::files::Packed;
 use super::packages::Packages;
 use super::tool;
 
@@ -28,24 +29,28 @@ pub(super) fn modules(cache: &Cache, sources: &Path) -> Result<PathBuf> {
     Ok(folder.join("node_modules"))
 }
 
+/// What a machine is made of.
+pub(super) struct Machine {
+    pub(super) modules: PathBuf,
+    pub(super) packages: Packages,
+    pub(super) kernel: PathBuf,
+    pub(super) image: PathBuf,
+    pub(super) files: Packed,
+}
+
 /// Boots the machine in Node, and returns its packed state.
-pub(super) fn save(
-    cache: &Cache,
-    sources: &Path,
-    modules: &Path,
-    packages: &Packages,
-    kernel: &Path,
-    image: &Path,
-) -> Result<PathBuf> {
+pub(super) fn save(cache: &Cache, sources: &Path, machine: &Machine) -> Result<PathBuf> {
+    let Machine { modules, packages, kernel, image, files } = machine;
     let scripts = ["options.mjs", "machine.mjs", "save.mjs"];
     let scripts: Vec<_> =
         scripts.iter().map(|name| cache::read(&sources.join(name))).collect::<Result<_>>()?;
-    let folder = cache.get("state", key((scripts, modules, kernel, image)), |folder| {
+    let key = key((scripts, modules, kernel, image, &files.list));
+    let folder = cache.get("state", key, |folder| {
         let state = folder.join("state.bin");
         let mut node = Command::new("node");
         node.arg(sources.join("save.mjs")).arg(modules.join("v86/build"));
-        node.arg(packages.root.join("usr/share/seabios")).arg(kernel).arg(image).arg(&state);
-        tool::run(&mut node)?;
+        node.arg(packages.root.join("usr/share/seabios")).arg(kernel).arg(image);
+        tool::run(node.args([&files.list, &files.contents, &state]))?;
         let mut zstd = Command::new("zstd");
         zstd.args(["-q", "--ultra", "-22", "--rm"]).arg(&state).arg("-o").arg(folder.join(NAME));
         tool::run(&mut zstd).map(drop)

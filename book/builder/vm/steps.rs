@@ -1,159 +1,109 @@
-//! The ten steps as one program for i686, which tells by its name which step it is: they share what
-//! is large, the command line and the standard library.
+//! The ten steps as one program for i686, which tells by its path which step it is: they share what
+//! is large, the command line and the standard library. The riddles, wrong steps, are another.
 
-use std::env;
-use std::fs;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use toml::{Table, Value};
-use workshop::steps as ladder;
+use workshop::sabotage::variant::Variant;
+use workshop::steps::{self as ladder, Step};
 
-use super::cache::{self, Cache, key};
+use super::cache::{self, Cache};
+use super::crates::{Workspace, beside};
 use super::packages::Packages;
-use super::tool;
-
-/// The program's name, before it gets those of the steps.
-const NAME: &str = "steps";
-
-const TARGET: &str = "i686-unknown-linux-gnu";
-
-/// What the steps use that was unstable in Rust 1.85, which Debian 12 has for i386.
-const BEFORE: &str = "#![allow(stable_features)]\n#![feature(integer_sign_cast, os_str_display)]\n";
 
 /// The way into a step from outside of its file.
 const AFTER: &str =
-    "\n/// What this step does.\npub fn multi_call() -> ExitCode {\n    main()\n}\n";
+    "\n/// What this step does.\npub fn multi_call() -> std::process::ExitCode {\n    main()\n}\n";
 
-/// A step starts itself as /proc/self/exe. Then the kernel knows by which name it was started first.
-const MAIN: &str = r#"//! All steps in one program.
+/// A step starts itself as /proc/self/exe, and a wrong one is called like the right one: only the
+/// kernel knows.
+const MAIN: &str = r#"//! Many programs in one.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::{env, fs};
 
 fn main() -> ExitCode {
-    let name = |path: PathBuf| path.file_name()?.to_str().map(str::to_string);
-    let mut called = env::args_os().next().map(PathBuf::from).and_then(name).unwrap_or_default();
-    if called == "exe" {
-        called = fs::read_link("/proc/self/exe").ok().and_then(name).unwrap_or_default();
-    }
-    match called.as_str() {
-STEPS        _ => {
-            eprintln!("error: there is no step {called}");
+    let path = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    match path.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
+PROGRAMS        _ => {
+            eprintln!("error: there is no step in {}", path.display());
             ExitCode::from(125)
         }
     }
 }
 "#;
 
-/// Builds it and returns the file, which each step is to be a hard link to.
+/// Builds the steps into one program and returns it; it is to lie there by each of their names.
 pub(super) fn build(cache: &Cache, root: &Path, packages: &Packages) -> Result<PathBuf> {
-    let files = crates(root)?;
-    let folder = cache.get(NAME, key((&files, packages.key)), |folder| {
-        // What has been compiled stays there for the next time.
-        let work = cache.folder("crates")?;
-        for (name, content) in &files {
-            let file = work.join(name);
-            cache::create(file.parent().unwrap_or(&work))?;
-            cache::write(&file, content)?;
-        }
-        compile(&work, &packages.root)?;
-        let built = work.join("target").join(TARGET).join("release").join(NAME);
-        fs::copy(built, folder.join(NAME)).context("cannot find the built steps").map(drop)
-    })?;
-    Ok(folder.join(NAME))
-}
-
-/// A workspace with a library for each step, since a step says its package's name: files and contents.
-fn crates(root: &Path) -> Result<Vec<(String, String)>> {
-    let mut files = vec![
-        ("Cargo.lock".to_string(), cache::read_text(&root.join("Cargo.lock"))?),
-        ("Cargo.toml".to_string(), workspace(&table(&root.join("Cargo.toml"))?)?),
-    ];
-    let (mut dependencies, mut arms) = (Table::new(), String::new());
+    let mut crates = Crates::new(root)?;
     for step in ladder::all()? {
-        let (folder, name) = (root.join(&step.folder), &step.package);
-        let needs = part(&table(&folder.join("Cargo.toml"))?, &["dependencies"])?;
-        let source = cache::read_text(&folder.join("src/main.rs"))?;
-        files.push((format!("{name}/Cargo.toml"), manifest(name, needs)));
-        files.push((format!("{name}/src/lib.rs"), [BEFORE, &source, AFTER].concat()));
-        let path = Table::from_iter([("path".to_string(), format!("../{name}").into())]);
-        dependencies.insert(name.clone(), path.into());
-        arms += &format!("        {name:?} => {name}::multi_call(),\n");
+        let source = cache::read_text(&step.source(root))?;
+        crates.add(step, [(step.package.clone(), source)])?;
     }
-    files.push((format!("{NAME}/Cargo.toml"), manifest(NAME, dependencies.into())));
-    files.push((format!("{NAME}/src/main.rs"), MAIN.replace("STEPS", &arms)));
-    Ok(files)
+    crates.build(cache, packages, "steps", [])
 }
 
-/// The manifest of the workspace: this one's versions and release profile, but small.
-fn workspace(root: &Table) -> Result<String> {
-    let mut release = part(root, &["profile", "release"])?;
-    if let Some(release) = release.as_table_mut() {
-        release.insert("opt-level".into(), "s".into());
+/// Builds the wrong steps.
+pub(super) fn riddles(cache: &Cache, root: &Path, packages: &Packages) -> Result<PathBuf> {
+    let mut crates = Crates::new(root)?;
+    for step in ladder::all()? {
+        let mut programs = Vec::new();
+        for variant in Variant::of(step) {
+            let [_, wrong] = variant.sources(root)?;
+            programs.push((variant.package(), wrong));
+        }
+        crates.add(step, programs)?;
     }
-    let workspace = [
-        ("resolver", "3".into()),
-        ("members", vec!["step*"].into()),
-        ("dependencies", part(root, &["workspace", "dependencies"])?),
-    ];
-    let profile = named([("release", release)]);
-    let all = [("workspace", named(workspace).into()), ("profile", profile.into())];
-    Ok(named(all).to_string())
+    // There are many of them: that they are compiled soon counts more than their size.
+    let soon = [("lto", false.into()), ("codegen-units", 16.into())];
+    crates.build(cache, packages, "riddles", soon)
 }
 
-/// The manifest of one crate.
-fn manifest(name: &str, dependencies: Value) -> String {
-    let package = [("name", name.into()), ("version", "0.1.0".into()), ("edition", "2024".into())];
-    named([("package", named(package).into()), ("dependencies", dependencies)]).to_string()
+/// A workspace with a library for each step, since a step says its package's name, and in it a module
+/// for each program.
+struct Crates<'a> {
+    workspace: Workspace<'a>,
+    dependencies: Table,
+    arms: String,
 }
 
-fn named<const N: usize>(entries: [(&str, Value); N]) -> Table {
-    entries.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
-}
-
-fn table(file: &Path) -> Result<Table> {
-    cache::read_text(file)?.parse().with_context(|| format!("cannot read {}", file.display()))
-}
-
-fn part(table: &Table, path: &[&str]) -> Result<Value> {
-    let (first, rest) = path.split_first().context("a path has a name")?;
-    let found = rest.iter().try_fold(table.get(*first), |at, name| Some(at?.get(name)));
-    found.flatten().cloned().with_context(|| format!("a Cargo.toml has no {}", path.join(".")))
-}
-
-/// Compiles with Debian's Rust, since not every Rust has a standard library for i686, and with this
-/// machine's gcc, which links for it as soon as it is shown where its files are.
-fn compile(work: &Path, root: &Path) -> Result<()> {
-    let usr = root.join("usr");
-    let libraries = usr.join("lib/i386-linux-gnu");
-    let gcc = newest(&usr.join("lib/gcc/i686-linux-gnu"))?;
-    let mut flags =
-        vec!["-Clink-arg=-m32".to_string(), format!("-Clink-arg=--sysroot={}", root.display())];
-    for folder in [&gcc, &libraries, &root.join("lib/i386-linux-gnu")] {
-        flags.push(format!("-Clink-arg=-B{}", folder.display()));
-        flags.push(format!("-Clink-arg=-L{}", folder.display()));
+impl<'a> Crates<'a> {
+    fn new(root: &'a Path) -> Result<Self> {
+        let workspace = Workspace::new(root)?;
+        Ok(Self { workspace, dependencies: Table::new(), arms: String::new() })
     }
-    // Where this was compiled is nobody's business.
-    flags.push(format!("--remap-path-prefix={}=/book", work.display()));
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--release", "--ignore-rust-version", "--target", TARGET])
-        .current_dir(work);
-    cargo.args(["--package", NAME, "--target-dir"]).arg(work.join("target"));
-    cargo.env("RUSTC", usr.join("bin/rustc")).env("RUSTC_BOOTSTRAP", "1");
-    cargo.env("LD_LIBRARY_PATH", usr.join("lib/x86_64-linux-gnu"));
-    cargo.env("CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER", "gcc");
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
-    tool::run(&mut cargo).map(drop)
-}
 
-/// gcc's files lie in a folder with its version.
-fn newest(folder: &Path) -> Result<PathBuf> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let newest = entries.flatten().map(|entry| entry.path()).max();
-    newest.with_context(|| format!("{} is empty", folder.display()))
+    /// Adds the library of a step, of programs' names and sources.
+    fn add(
+        &mut self,
+        step: &Step,
+        programs: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<()> {
+        let (mut modules, mut sources) = (String::new(), Vec::new());
+        let package = &step.package;
+        for (index, (program, source)) in programs.into_iter().enumerate() {
+            writeln!(modules, "pub mod program{index};")?;
+            sources.push((format!("program{index}.rs"), source + AFTER));
+            let call = format!("{package}::program{index}::multi_call()");
+            writeln!(self.arms, "        {program:?} => {call},")?;
+        }
+        sources.push(("lib.rs".to_string(), modules));
+        let needs = self.workspace.dependencies_of(&step.folder)?;
+        self.workspace.add(package, needs, sources);
+        self.dependencies.insert(package.clone(), beside(package));
+        Ok(())
+    }
+
+    fn build<const N: usize>(
+        mut self,
+        cache: &Cache,
+        packages: &Packages,
+        name: &str,
+        profile: [(&str, Value); N],
+    ) -> Result<PathBuf> {
+        let main = ("main.rs".to_string(), MAIN.replace("PROGRAMS", &self.arms));
+        self.workspace.add(name, self.dependencies.into(), [main]);
+        self.workspace.build(cache, packages, name, profile)
+    }
 }

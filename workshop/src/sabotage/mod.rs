@@ -3,7 +3,9 @@
 mod guess;
 pub mod variant;
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -40,6 +42,10 @@ pub struct Options {
     /// Shows the answer without asking
     #[arg(long, requires = "name", conflicts_with = "guess")]
     answer: bool,
+    /// The riddles have been built already. While one is asked, the step's name in this folder leads
+    /// to the wrong one
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    built: Option<PathBuf>,
 }
 
 /// Does what the command line asks for.
@@ -55,7 +61,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Ok((variant, guess.transpose()?))
     });
     match understood {
-        Ok((variant, guess)) => play(&variant, guess, options.answer),
+        Ok((variant, guess)) => play(&variant, guess, options),
         Err(error) => {
             let _ = clap::Error::raw(ErrorKind::InvalidValue, format!("{error}\n")).print();
             Ok(ExitCode::from(2))
@@ -63,14 +69,22 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
 }
 
-fn play(variant: &Variant, guess: Option<Vec<&Check>>, answer: bool) -> Result<ExitCode> {
+fn play(variant: &Variant, guess: Option<Vec<&Check>>, options: &Options) -> Result<ExitCode> {
     let project = project::root()?;
     output::print(&change(&project, variant)?)?;
     let guess = match guess {
-        None if !answer => guess::ask(&variant.checks())?,
+        None if !options.answer => {
+            let _link =
+                options.built.as_ref().map(|folder| Link::new(folder, variant)).transpose()?;
+            guess::ask(&variant.checks())?
+        }
         guess => guess,
     };
-    let reports = judge(&project, variant)?;
+    let program = match options.built {
+        Some(_) => project::binaries()?.join(variant.package()),
+        None => build(&project, variant)?,
+    };
+    let reports = judge(program, variant)?;
     output::print(&verdict(variant, guess.as_deref(), &reports))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -110,15 +124,42 @@ fn change(project: &Path, variant: &Variant) -> Result<String> {
     Ok(diff::folded([&old, &new], [&right, &wrong], terminal::text_width().min(100)))
 }
 
-/// Builds the variant as this user, and has it checked as root.
-fn judge(project: &Path, variant: &Variant) -> Result<Vec<Report>> {
-    rootfs::make_if_missing()?;
+/// A link by the step's name that leads to the wrong program, as long as this lives.
+struct Link(PathBuf);
+
+impl Link {
+    fn new(folder: &Path, variant: &Variant) -> Result<Self> {
+        let link = folder.join(&variant.step.package);
+        // One that was left by a riddle that somebody killed.
+        let _ = fs::remove_file(&link);
+        let program = project::binaries()?.join(variant.package());
+        let what = || format!("cannot link {} to {}", link.display(), program.display());
+        symlink(&program, &link).with_context(what)?;
+        let command = format!("cargo run -p {} {}", variant.step.package, variant.step.r#try);
+        output::print(&format!("\nUntil you answer, this starts it: {}\n", command.bold()))?;
+        Ok(Self(link))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Builds the variant, as this user, and returns the program.
+fn build(project: &Path, variant: &Variant) -> Result<PathBuf> {
     let program = variant.package();
     let binaries = project::binaries()?;
     let target = binaries.parent().context("compiled programs lie in a folder")?;
     let folder = target.join("sabotage").join(&program);
     variant::write_workspace(project, &folder, &[*variant])?;
-    let program = project::build_apart(&folder.join("Cargo.toml"), &program)?;
+    project::build_apart(&folder.join("Cargo.toml"), &program)
+}
+
+/// Has the program checked, as root.
+fn judge(program: PathBuf, variant: &Variant) -> Result<Vec<Report>> {
+    rootfs::make_if_missing()?;
     let target = Target { bin: Some(program), step: Some(variant.step), ..Target::default() };
     let mut reports: Vec<Report> = Vec::new();
     check::verdicts(&Job::all(&target), |report, _| {

@@ -44,9 +44,14 @@ impl Variant {
         checks::valid_at(self.stage()).collect()
     }
 
+    /// The patch that makes the mistake, as a path in the workshop's folder.
+    pub fn patch(&self) -> String {
+        format!("workshop/sabotage/{}/{}.patch", self.step.package, self.sabotage.name)
+    }
+
     /// The step's source, and that with the mistake.
     pub fn sources(&self, root: &Path) -> Result<[String; 2]> {
-        let name = format!("workshop/sabotage/{}/{}.patch", self.step.package, self.sabotage.name);
+        let name = self.patch();
         let text = project::read(&root.join(&name))?;
         let right = diff::read(root, self.step)?;
         let wrong = patch::apply(&right, &text)

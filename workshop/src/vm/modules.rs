@@ -144,8 +144,9 @@ impl Module {
     /// What it says about itself in its section .modinfo, where every word ends with a zero byte.
     fn says(&self, key: &str) -> impl Iterator<Item = String> {
         let words = self.content.split(|byte| *byte == 0);
-        words
-            .filter_map(move |word| Some(str::from_utf8(word).ok()?.strip_prefix(key)?.to_string()))
+        words.filter_map(move |word| {
+            Some(std::str::from_utf8(word).ok()?.strip_prefix(key)?.to_string())
+        })
     }
 }
 

@@ -118,7 +118,7 @@ fn size(bytes: u64) -> String {
 
 fn free_on(folder: &Path) -> Result<u64> {
     let disk = statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
-    Ok(disk.blocks_available() * disk.fragment_size())
+    Ok(disk.blocks_available() as u64 * disk.fragment_size() as u64)
 }
 
 #[cfg(test)]
