@@ -12,6 +12,7 @@ pub mod experiments;
 pub mod fence;
 pub mod items;
 pub mod links;
+pub mod linux;
 pub mod project;
 pub mod schedule;
 pub mod serve;
