@@ -13,6 +13,7 @@ pub mod fence;
 pub mod items;
 pub mod links;
 pub mod linux;
+pub mod policy;
 pub mod project;
 pub mod schedule;
 pub mod serve;

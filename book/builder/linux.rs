@@ -9,6 +9,9 @@ use crate::colour::escape;
 /// From this step on half of what there is to see is seen from the host.
 const TWO_PANES: u8 = 5;
 
+/// Programs that the steps' pages name and the page's Linux has not.
+const NOT_THERE: [&str; 5] = ["awk", "diff", "dmesg", "ldd", "patch"];
+
 /// What a page without Linux says in its place.
 const MISSING: &str = "<aside class=\"no-linux\" aria-label=\"Linux in this page\">\n\
     <p>Linux can run in this page, with all steps in it, once it has been built. That takes minutes, once, \
@@ -36,7 +39,7 @@ pub fn terminal(step: &Step, built: bool) -> String {
 /// Whether the Linux of a page has what a command needs: no compiler, no sources and no `mine/`.
 pub fn runs(command: &str) -> bool {
     let words: Vec<&str> = command.split([' ', '(', ')', ';', '|', '&']).collect();
-    if words.iter().any(|word| ["ldd", "diff", "patch"].contains(word)) {
+    if words.iter().any(|word| NOT_THERE.contains(word)) {
         return false;
     }
     let mut cargos = words.split(|word| *word == "cargo").skip(1);

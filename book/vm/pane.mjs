@@ -26,10 +26,17 @@ export class Pane {
         this.from = this.position();
     }
 
-    // Shows bytes, and notes where prompts begin.
+    // Shows bytes, and notes where prompts begin. What comes before the first is of no interest.
     takes(bytes) {
         this.heard = performance.now();
         let from = 0;
+        if (!this.shows) {
+            from = bytes.indexOf(PROMPT);
+            if (from < 0) {
+                return;
+            }
+            this.shows = true;
+        }
         for (let at = bytes.indexOf(PROMPT); at >= 0; at = bytes.indexOf(PROMPT, from)) {
             this.terminal.write(bytes.subarray(from, at), () => {
                 this.prompts.push(this.position());

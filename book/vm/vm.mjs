@@ -67,6 +67,7 @@ class LinuxTerminal extends HTMLElement {
             target.removeEventListener(event, handle);
         }
         this.themes.disconnect();
+        this.playing?.abort();
         this.end();
         document.documentElement.classList.remove("linux-docked");
     }
@@ -148,6 +149,7 @@ class LinuxTerminal extends HTMLElement {
 
     // The machine as it was at first.
     async reset(focus = true) {
+        this.playing?.abort();
         await this.end();
         return this.start(focus);
     }
@@ -183,6 +185,7 @@ class LinuxTerminal extends HTMLElement {
             pane.terminal.onData((keys) => {
                 // Who types takes over.
                 this.playing?.abort();
+                this.used = true;
                 pane.press(keys);
             });
             pane.terminal.textarea.addEventListener("focus", () => this.show(number));
@@ -198,9 +201,10 @@ class LinuxTerminal extends HTMLElement {
 
     // The clock goes on, no two machines have the same random numbers, and each pane begins empty.
     async prepare() {
+        const seed = crypto.getRandomValues(new Uint32Array(8)).join("");
         const begin = [
-            ` echo ${crypto.randomUUID()} > /dev/urandom; printf "\\033c"\n`,
-            ` date -s @${Math.floor(Date.now() / 1000)} > /dev/null; printf "\\033c"\n`,
+            ` echo ${seed} > /dev/urandom\n`,
+            ` date -s @${Math.floor(Date.now() / 1000)} > /dev/null\n`,
         ];
         await Promise.all(this.panes.map((pane, number) => {
             pane.press(begin[number]);
@@ -223,6 +227,7 @@ class LinuxTerminal extends HTMLElement {
     // Types a command, in the pane with this number or the one that was used last.
     async run(command, number, near) {
         await this.does(async (signal) => {
+            this.used = true;
             number ??= this.shown < this.panes.length ? this.shown : 0;
             this.show(number);
             await this.typist.type(this.panes[number], command, signal);
@@ -232,6 +237,7 @@ class LinuxTerminal extends HTMLElement {
     // A command for the host goes where the host's shell waits.
     async runOnHost(commands, near) {
         await this.does(async (signal) => {
+            this.used = true;
             const number = this.dataset.panes === "2" && !/^\$ /.test(this.panes[0].line()) ? 1 : 0;
             this.show(number);
             for (const command of commands) {
@@ -240,14 +246,19 @@ class LinuxTerminal extends HTMLElement {
         }, near);
     }
 
-    // Plays a session's lines from the beginning, on a new machine unless both shells wait as at
-    // first, or goes on from its part before. Returns what was shown.
+    // Plays a session's lines from the beginning, on a new machine if something has been done on this
+    // one, or goes on from its part before. Returns what was shown.
     async play(name, parts, part, near) {
         return this.does(async (signal) => {
             const goesOn = part > 0 && this.played === `${name} ${part - 1}`;
-            if (!goesOn && !this.panes.every((pane) => pane.line() === "$ ")) {
-                await this.reset(false);
+            if (!goesOn && this.used) {
+                await this.end();
+                if (!await this.start()) {
+                    return undefined;
+                }
+                this.say("For this session Linux has begun anew.");
             }
+            this.used = true;
             this.played = null;
             const lines = parts.slice(goesOn ? part : 0, part + 1).flat();
             const shown = await this.typist.play(lines, this.panes, (number) => this.show(number), signal);
@@ -308,13 +319,15 @@ class LinuxTerminal extends HTMLElement {
     // Where it stands in the text it comes to what is typed.
     moveTo(block) {
         this.dock(false);
-        if (!block || !NARROW.matches || block.nextElementSibling === this) {
+        if (!block || !NARROW.matches) {
             return;
         }
-        this.moves = true;
-        block.after(this);
-        this.moves = false;
-        block.scrollIntoView({ block: "nearest" });
+        if (block.previousElementSibling !== this) {
+            this.moves = true;
+            block.before(this);
+            this.moves = false;
+        }
+        this.scrollIntoView();
     }
 
     // F6 leads from the text to the pane, and back to where one was.
@@ -391,12 +404,11 @@ class LinuxTerminal extends HTMLElement {
     }
 
     async end() {
-        this.playing?.abort();
         clearInterval(this.watch);
         this.channel?.close();
         this.panes.forEach((pane) => pane.end());
         const vm = this.vm;
-        Object.assign(this, { panes: [], silent: false, played: null });
+        Object.assign(this, { panes: [], silent: false, played: null, used: false });
         this.vm = this.terminal = this.ready = this.channel = undefined;
         await vm?.destroy();
     }
