@@ -10,7 +10,7 @@ use crate::colour::escape;
 const TWO_PANES: u8 = 5;
 
 /// Programs that the steps' pages name and the page's Linux has not.
-const NOT_THERE: [&str; 5] = ["awk", "diff", "dmesg", "ldd", "patch"];
+const NOT_THERE: [&str; 6] = ["awk", "diff", "dmesg", "findmnt", "ldd", "patch"];
 
 /// What a page without Linux says in its place.
 const MISSING: &str = "<aside class=\"no-linux\" aria-label=\"Linux in this page\">\n\

@@ -181,9 +181,21 @@ fn recorded(step: &Step, name: &str) -> String {
     text.unwrap().splitn(3, "---\n").nth(2).unwrap().to_string()
 }
 
-/// As a terminal shows it: nobody sees blanks at the end of a line.
+/// As a terminal shows it: colours are no letters, a tab leads to the next eighth column, and nobody
+/// sees blanks at the end of a line.
 fn seen(text: &str) -> String {
-    let lines: Vec<&str> = text.trim().lines().map(str::trim_end).collect();
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.trim().lines() {
+        let mut parts = line.split('\x1b');
+        let mut plain = parts.next().unwrap().to_string();
+        plain.extend(parts.map(|part| part.split_once('m').unwrap().1));
+        let mut shown = String::new();
+        for letter in plain.chars() {
+            let blanks = if letter == '\t' { 8 - shown.chars().count() % 8 } else { 0 };
+            shown += &if blanks > 0 { " ".repeat(blanks) } else { letter.to_string() };
+        }
+        lines.push(shown.trim_end().to_string());
+    }
     lines.join("\n")
 }
 
