@@ -20,7 +20,7 @@ pub fn build(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     if let Some(folder) = folder {
         book.config.set("build.build-dir", folder)?;
     }
-    book.with_preprocessor(Expand);
+    book.with_preprocessor(Expand { linux: vm::is_built(root) });
     book.build()?;
     let pages = book.build_dir_for("html");
     vm::add_to(root, &pages)?;

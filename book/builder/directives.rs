@@ -11,6 +11,7 @@ use crate::commands::Command;
 use crate::coverage::Coverage;
 use crate::experiments::{self, Shown};
 use crate::fence::Fence;
+use crate::linux;
 use crate::project::{FILES, Project};
 use crate::schedule::schedule;
 use crate::skeleton::Outline;
@@ -50,6 +51,8 @@ pub struct Chapter<'a> {
     open: Vec<Block>,
     hints: usize,
     outline: Outline,
+    /// Whether Linux is in the page.
+    linux: bool,
     gathered: &'a mut Gathered,
 }
 
@@ -62,8 +65,8 @@ impl<'a> Chapter<'a> {
         gathered: &'a mut Gathered,
     ) -> Self {
         let file = file.to_string();
-        let outline = Outline::default();
-        Self { project, pages, file, line: 0, open: Vec::new(), hints: 0, outline, gathered }
+        let (outline, open) = (Outline::default(), Vec::new());
+        Self { project, pages, file, line: 0, open, hints: 0, outline, linux: false, gathered }
     }
 
     /// The chapter's Markdown with every directive replaced.
@@ -117,6 +120,11 @@ impl<'a> Chapter<'a> {
     fn types(&mut self, command: &str) {
         let place = format!("{}:{}", self.file, self.line);
         self.gathered.commands.push(Command { place, text: command.trim().to_string() });
+    }
+
+    /// The attribute of what can be typed into the page's Linux.
+    fn runs(&self, command: &str) -> &'static str {
+        if self.linux && linux::runs(command.trim()) { " data-run" } else { "" }
     }
 
     /// A fence's lines, which are no directives.
@@ -173,7 +181,8 @@ impl<'a> Chapter<'a> {
                         .split_once("{{#end}}")
                         .context("{{#run}} has no {{#end}} on its line")?;
                     self.types(command);
-                    out += &format!("<kbd class=\"run\">{}</kbd>", escape(command.trim()));
+                    let run = self.runs(command);
+                    out += &format!("<kbd class=\"run\"{run}>{}</kbd>", escape(command.trim()));
                     rest = after;
                 }
                 _ => bail!("{{{{#{name}}}}} stands on a line of its own"),
@@ -197,7 +206,9 @@ impl<'a> Chapter<'a> {
             ("step", [step]) => {
                 let step = Step::find(step)?;
                 self.types(&view::try_it(step));
-                view::bar(self.project, step)
+                self.linux = self.project.linux;
+                let run = self.runs(&view::try_it(step));
+                Ok(view::bar(self.project, step, run)? + &linux::terminal(step, self.linux))
             }
             ("minutes", [_]) => Ok(format!(
                 "<p class=\"minutes\">{} minutes</p>\n",
@@ -251,7 +262,7 @@ impl<'a> Chapter<'a> {
         let (file, session) = (self.file.clone(), format!("{whose} {name}"));
         self.gathered.sessions.push(Shown { file, session });
         let folder = if whose == "book" { "book" } else { &Step::find(whose)?.folder };
-        transcript::html(&self.project.root.join(folder).join("tests"), name, part)
+        transcript::html(&self.project.root.join(folder).join("tests"), name, part, self.linux)
             .with_context(|| format!("cannot show the session {name} of {folder}"))
     }
 
@@ -260,7 +271,7 @@ impl<'a> Chapter<'a> {
         let patch = view::solution(self.project, step)?;
         self.types(&view::patch_command(step));
         let folder = self.project.root.join("book/exercises");
-        let session = transcript::html(&folder, &step.package, None)
+        let session = transcript::html(&folder, &step.package, None, false)
             .with_context(|| format!("cannot show the session of {}'s exercise", step.package))?;
         Ok(format!(
             "<details class=\"solution\">\n<summary>Solution</summary>\n{patch}{session}</details>\n"
@@ -308,7 +319,8 @@ impl<'a> Chapter<'a> {
                 )
             })?;
         self.types(command);
-        Ok(format!("<span class=\"prompt\">{prompt}</span><kbd>{}</kbd>\n", escape(command)))
+        let run = self.runs(command);
+        Ok(format!("<span class=\"prompt\">{prompt}</span><kbd{run}>{}</kbd>\n", escape(command)))
     }
 
     fn block(&mut self, name: &str) {

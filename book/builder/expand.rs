@@ -18,7 +18,10 @@ use crate::project::Project;
 pub const NAME: &str = "workshop";
 
 /// Replaces the directives; run by mdBook, or in process.
-pub struct Expand;
+pub struct Expand {
+    /// Whether what a page needs to run Linux is put beside the pages: mdBook itself does not.
+    pub linux: bool,
+}
 
 impl Preprocessor for Expand {
     fn name(&self) -> &str {
@@ -27,7 +30,8 @@ impl Preprocessor for Expand {
 
     fn run(&self, context: &PreprocessorContext, mut book: Book) -> Result<Book> {
         let root = context.root.parent().unwrap_or(&context.root).canonicalize()?;
-        let project = Project::read(&root)?;
+        let mut project = Project::read(&root)?;
+        project.linux = self.linux;
         let source = Path::new("book").join(&context.config.book.src);
         let pages = schedule::pages(&root.join(&source))?;
         let mut gathered = Gathered::default();

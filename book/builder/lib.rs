@@ -12,6 +12,8 @@ pub mod experiments;
 pub mod fence;
 pub mod items;
 pub mod links;
+pub mod linux;
+pub mod policy;
 pub mod project;
 pub mod schedule;
 pub mod serve;

@@ -122,6 +122,6 @@ fn parts(step: &str) -> Result<()> {
 
 fn preprocess() -> Result<()> {
     let (context, book) = mdbook_preprocessor::parse_input(io::stdin())?;
-    let book = Expand.run(&context, book)?;
+    let book = Expand { linux: false }.run(&context, book)?;
     serde_json::to_writer(io::stdout(), &book).context("cannot hand the book to mdBook")
 }

@@ -17,6 +17,8 @@ pub const FILES: [&str; 2] = ["src/main.rs", "Cargo.toml"];
 pub struct Project {
     /// The workspace's folder.
     pub root: PathBuf,
+    /// Whether its pages get Linux.
+    pub linux: bool,
     differences: HashMap<(u8, &'static str), Difference>,
     pairs: HashMap<u8, Pair>,
 }
@@ -24,8 +26,9 @@ pub struct Project {
 impl Project {
     /// Reads and compares all steps; the first one with nothing.
     pub fn read(root: &Path) -> Result<Self> {
-        let mut project =
-            Self { root: root.to_path_buf(), differences: HashMap::new(), pairs: HashMap::new() };
+        let (root, linux) = (root.to_path_buf(), false);
+        let (differences, pairs) = (HashMap::new(), HashMap::new());
+        let mut project = Self { root, linux, differences, pairs };
         let mut before: Option<&Step> = None;
         for step in steps::all()? {
             for file in FILES {

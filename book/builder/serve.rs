@@ -14,7 +14,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use workshop::{output, steps};
 
-use crate::build;
+use crate::{build, policy};
 
 /// How often the sources are looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -26,6 +26,9 @@ const LONGEST: u64 = 64 << 10;
 
 /// What a page asks: the answer comes when there is a newer build than the one it names.
 const CHANGED: &str = "/.changed?";
+
+/// What a page is.
+const HTML: &str = "text/html; charset=utf-8";
 
 /// How many builds there have been.
 #[derive(Default)]
@@ -93,6 +96,10 @@ fn converse(mut stream: &TcpStream, pages: &Path, builds: &Builds) -> Result<()>
     }
     let url = first.split(' ').nth(1).unwrap_or_default();
     let (status, kind, body) = answer(url, pages, builds);
+    let policy = match kind {
+        HTML => format!("Content-Security-Policy: {}\r\n", policy::of(&String::from_utf8_lossy(&body))),
+        _ => String::new(),
+    };
     // What is packed already stays as it is.
     let (body, encoding) = match gzip && !url.ends_with(".zst") {
         true => (packed(&body)?, "Content-Encoding: gzip\r\n"),
@@ -100,7 +107,7 @@ fn converse(mut stream: &TcpStream, pages: &Path, builds: &Builds) -> Result<()>
     };
     let length = body.len();
     let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{encoding}\
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{encoding}{policy}\
          Connection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).context("cannot answer")?;
@@ -163,7 +170,7 @@ const RELOAD: &str = "<script>(async () => {
 
 fn kind(path: &Path) -> &'static str {
     match path.extension().and_then(|it| it.to_str()) {
-        Some("html") => "text/html; charset=utf-8",
+        Some("html") => HTML,
         Some("css") => "text/css; charset=utf-8",
         Some("js" | "mjs") => "text/javascript; charset=utf-8",
         Some("json") => "application/json",

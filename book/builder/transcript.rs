@@ -8,6 +8,7 @@ use workshop::output;
 use workshop::transcript::lines;
 
 use crate::colour::escape;
+use crate::linux;
 use crate::view::COPY;
 
 /// A piece of a session on one terminal.
@@ -30,8 +31,18 @@ pub enum Piece {
 }
 
 /// A session of a folder as HTML, or one part of it; what is different on cgroup v1 is folded below.
-pub fn html(folder: &Path, name: &str, part: Option<usize>) -> Result<String> {
-    let mut html = Session::read(folder, name, "")?.html(part)?;
+/// For a page with Linux it holds what is typed, if that can be typed there.
+pub fn html(folder: &Path, name: &str, part: Option<usize>, linux: bool) -> Result<String> {
+    let session = Session::read(folder, name, "")?;
+    let mut html = session.html(part)?;
+    let mut data = String::new();
+    if linux && linux::plays(&session.session) {
+        let lines = escape(&session.session).replace('\n', "&#10;");
+        data = format!(" data-name=\"{name}\" data-session=\"{lines}\"");
+        if let Some(part) = part {
+            data += &format!(" data-part=\"{part}\"");
+        }
+    }
     if folder.join(format!("snapshots/{name}{V1}.snap")).is_file() {
         let other = Session::read(folder, name, V1)?.html(part)?;
         if other != html {
@@ -40,7 +51,7 @@ pub fn html(folder: &Path, name: &str, part: Option<usize>) -> Result<String> {
             );
         }
     }
-    Ok(format!("<figure class=\"session\">\n{html}\n</figure>\n"))
+    Ok(format!("<figure class=\"session\"{data}>\n{html}\n</figure>\n"))
 }
 
 /// How the name of a snapshot ends that was recorded on cgroup v1, where it is another.

@@ -26,9 +26,9 @@ const SIDES: &str =
 pub const COPY: &str =
     "<button type=\"button\" class=\"copy\" aria-label=\"Copy the commands\">Copy</button>";
 
-/// A command with a button that copies it.
-fn copyable(command: &str) -> String {
-    format!("<code class=\"command\">{}</code>{COPY}", escape(command))
+/// A command with a button that copies it, and perhaps an attribute.
+fn copyable(command: &str, attribute: &str) -> String {
+    format!("<code class=\"command\"{attribute}>{}</code>{COPY}", escape(command))
 }
 
 /// A part of the difference between a step's file and its predecessor's.
@@ -45,7 +45,7 @@ pub fn difference(
     let part =
         name.map_or(String::new(), |name| format!(" <span class=\"part\">{}</span>", escape(name)));
     let command = command(step, file)?;
-    let command = command.map_or(String::new(), |command| copyable(&command) + SIDES);
+    let command = command.map_or(String::new(), |command| copyable(&command, "") + SIDES);
     Ok(format!(
         "<figure class=\"diff\">\n<figcaption><span class=\"file\">{}/{file}</span>{part} <span class=\"tools\">{command}</span></figcaption>\n<div class=\"lines\" tabindex=\"0\">\n{}</div>\n</figure>\n",
         step.folder,
@@ -90,7 +90,7 @@ pub fn solution(project: &Project, step: &Step) -> Result<String> {
     Ok(format!(
         "<figure class=\"diff\">\n<figcaption><span class=\"file\">mine/{}</span> <span class=\"tools\">{}{SIDES}</span></figcaption>\n<div class=\"lines\" tabindex=\"0\">\n{}</div>\n</figure>\n",
         FILES[0],
-        copyable(&patch_command(step)),
+        copyable(&patch_command(step), ""),
         folded(&rows)
     ))
 }
@@ -202,8 +202,8 @@ pub fn stat(project: &Project, number: u8) -> Result<String> {
     ))
 }
 
-/// Where a step is on the ladder, how to run it, and how large the differences around it are.
-pub fn bar(project: &Project, step: &Step) -> Result<String> {
+/// Where a step is on the ladder, how to run it (an attribute goes with the command), and how large the differences around it are.
+pub fn bar(project: &Project, step: &Step, attribute: &str) -> Result<String> {
     let mut rungs = String::new();
     for other in steps::all()? {
         let current = if other.number == step.number { " aria-current=\"page\"" } else { "" };
@@ -219,7 +219,7 @@ pub fn bar(project: &Project, step: &Step) -> Result<String> {
     }
     Ok(format!(
         "<nav class=\"steps\" aria-label=\"The ladder\">\n<ol>\n{rungs}</ol>\n<p><span class=\"try\">{}</span> {sizes} <span>{} minutes</span></p>\n{}</nav>\n",
-        copyable(&try_it(step)),
+        copyable(&try_it(step), attribute),
         step.minutes,
         needs(step)?
     ))

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/axe.rs"]
+mod axe;
 #[path = "support/small.rs"]
 mod small;
 mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::thread;
@@ -180,32 +182,10 @@ fn a_page_reloads_when_its_source_changes() {
     }
 }
 
-/// axe-core, as package-lock.json pins it; npm checks its integrity.
-fn axe(test: &str) -> Option<String> {
-    let source = project::root().unwrap().join("book/tests/axe");
-    let folder: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
-    let script = folder.join("node_modules/axe-core/axe.min.js");
-    if !script.exists() {
-        fs::create_dir_all(&folder).unwrap();
-        for file in ["package.json", "package-lock.json"] {
-            fs::copy(source.join(file), folder.join(file)).unwrap();
-        }
-        let npm = Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit"])
-            .current_dir(&folder)
-            .output();
-        if !npm.is_ok_and(|npm| npm.status.success()) {
-            testing::skip(test, "npm cannot fetch axe-core");
-            return None;
-        }
-    }
-    Some(fs::read_to_string(script).unwrap())
-}
-
 #[test]
 fn everyone_can_read_every_page() {
     let name = "everyone_can_read_every_page";
-    let Some(axe) = axe(name) else { return };
+    let Some(axe) = axe::script(name) else { return };
     let Some(mut browser) = browser(name) else { return };
     let mut faults: BTreeMap<String, String> = BTreeMap::new();
     for dark in [false, true] {
@@ -219,12 +199,7 @@ fn everyone_can_read_every_page() {
             );
             browser.run("document.documentElement.classList.add('with-notes')");
             // Dark pages differ in their colours only.
-            let only = if dark { ", runOnly: ['color-contrast']" } else { "" };
-            let found = browser.run(
-                &"axe.run({resultTypes: ['violations']ONLY}).then((all) => all.violations
-                    .filter((it) => it.impact === 'serious' || it.impact === 'critical')
-                    .map((it) => it.id + ': ' + it.nodes.map((node) => node.html + ' ' + node.failureSummary).slice(0, 2).join(' ')))".replace("ONLY", only),
-            );
+            let found = browser.run(&axe::complaints(dark));
             for fault in found.as_array().unwrap() {
                 let fault = fault.as_str().unwrap();
                 let kind = fault.split(':').next().unwrap().to_string();

@@ -159,6 +159,14 @@
         sidebarLabel.click();
     });
 
+    // Linux is loaded where it can run: not from files, and not ten times on the page with everything.
+    const linux = document.querySelectorAll('linux-terminal');
+    if (linux.length === 1 && location.protocol !== 'file:') {
+        import(new URL('vm/vm.mjs', document.baseURI)).catch(() => linux[0].classList.add('fails'));
+    } else {
+        linux.forEach((it) => it.classList.add('fails'));
+    }
+
     document.querySelector('.right-buttons')?.prepend(notes);
     const help = document.querySelector('#mdbook-help-popup div');
     help?.append(element('p', '', 'Press ', element('kbd', '', 'N'), ' to show the notes for instructors'));

@@ -62,12 +62,22 @@ pub fn build(root: &Path, update: bool) -> Result<PathBuf> {
 
 /// Puts the assets into a built book, if they are there.
 pub fn add_to(root: &Path, pages: &Path) -> Result<()> {
+    if !is_built(root) {
+        return Ok(());
+    }
     let (site, into) = (root.join(SITE), pages.join("vm"));
-    if site.is_dir() {
-        copy(&site, &into)
-            .with_context(|| format!("cannot copy {} to {}", site.display(), into.display()))?;
+    copy(&site, &into)
+        .with_context(|| format!("cannot copy {} to {}", site.display(), into.display()))?;
+    // The page's own part is the newest: none of the rest is built from it.
+    for name in site::PAGE {
+        site::copy(&root.join(SOURCES).join(name), &into.join(name))?;
     }
     Ok(())
+}
+
+/// Whether the assets are there.
+pub fn is_built(root: &Path) -> bool {
+    root.join(SITE).join(state::NAME).is_file()
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {

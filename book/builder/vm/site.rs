@@ -35,11 +35,15 @@ const MODULES: [(&str, &str); 6] = [
 ];
 
 /// What comes from `book/vm`.
-const OWN: [&str; 3] = ["kernel.config", "options.mjs", "vm.mjs"];
+const OWN: [&str; 2] = ["kernel.config", "options.mjs"];
+
+/// What comes from there and is a page's own part.
+pub(super) const PAGE: [&str; 6] =
+    ["vm.mjs", "vm.css", "buttons.mjs", "linux.mjs", "pane.mjs", "typist.mjs"];
 
 /// What a page loads until it has a prompt.
-pub const LOADED: [&str; 7] =
-    ["vm.mjs", "options.mjs", "libv86.mjs", "v86.wasm", "xterm.mjs", "xterm.css", state::NAME];
+pub const LOADED: [&str; 6] =
+    ["options.mjs", "libv86.mjs", "v86.wasm", "xterm.mjs", "xterm.css", state::NAME];
 
 /// Debian's texts of the licences that its packages name.
 const COMMON: [&str; 6] = ["Apache-2.0", "GPL-2", "GPL-3", "LGPL-2.1", "LGPL-3", "MPL-2.0"];
@@ -73,7 +77,7 @@ pub(super) fn lay_out(site: &Path, parts: &Parts) -> Result<()> {
     let (from, to) = (&parts.machine.files.contents, site.join("files"));
     let what = || format!("cannot copy {} to {}", from.display(), to.display());
     super::copy(from, &to).with_context(what)?;
-    for name in OWN {
+    for name in OWN.into_iter().chain(PAGE) {
         copy(&parts.sources.join(name), &site.join(name))?;
     }
     let size = wire_size(site)?.div_ceil(100_000) as f64 / 10.0;
@@ -187,13 +191,13 @@ pub(crate) fn sources_page(root: &Path) -> Result<String> {
 /// How many bytes go over the wire until a page has a prompt.
 pub fn wire_size(site: &Path) -> Result<usize> {
     let mut size = 0;
-    for name in LOADED {
+    for name in LOADED.into_iter().chain(PAGE) {
         let bytes = cache::read(&site.join(name))?;
         size += if name == state::NAME { bytes.len() } else { packed(&bytes)?.len() };
     }
     Ok(size)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).with_context(|| format!("cannot copy {}", from.display()))
 }

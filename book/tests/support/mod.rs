@@ -127,6 +127,14 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
+    /// Presses a key that is no letter, by its name.
+    #[allow(dead_code)]
+    pub(crate) fn key(&mut self, name: &str) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            self.call("Input.dispatchKeyEvent", &json!({"type": kind, "key": name, "code": name}));
+        }
+    }
+
     /// Presses a key on the page.
     pub(crate) fn press(&mut self, key: &str) {
         for kind in ["keyDown", "keyUp"] {

@@ -1,0 +1,147 @@
+//! What can go wrong is provoked, said in a line, and has a way on.
+
+use serde_json::json;
+
+use crate::support::Browser;
+use crate::{IS_IN_PANE, chromium, says, shows, starts, step, waits};
+
+const BUTTON: &str = "document.querySelector('linux-terminal .ways button').click()";
+
+/// Opens a page on which a script has run before all others, and clicks.
+fn clicks(browser: &mut Browser, script: &str) {
+    let params = json!({"source": script});
+    let script = browser.call("Page.addScriptToEvaluateOnNewDocument", &params);
+    browser.open(&step(5));
+    waits(browser, "document.querySelector('linux-terminal .start')");
+    browser.run("document.querySelector('linux-terminal .start').click()");
+    let params = json!({"identifier": script["identifier"]});
+    browser.call("Page.removeScriptToEvaluateOnNewDocument", &params);
+}
+
+#[test]
+fn a_browser_without_webassembly_or_memory_is_told() {
+    let name = "a_browser_without_webassembly_or_memory_is_told";
+    let Some(mut browser) = chromium(name) else { return };
+    clicks(&mut browser, "delete globalThis.WebAssembly");
+    waits(&mut browser, &says("this browser has no WebAssembly"));
+    // As a browser refuses memory, once.
+    clicks(
+        &mut browser,
+        "const make = WebAssembly.instantiate;
+        WebAssembly.instantiate = () => {
+            WebAssembly.instantiate = make;
+            return Promise.reject(new RangeError('could not allocate'));
+        };",
+    );
+    waits(&mut browser, &says("there is too little memory"));
+    browser.run(BUTTON);
+    waits(&mut browser, &shows(0, "$ "));
+}
+
+#[test]
+fn a_failed_download_can_be_tried_again() {
+    let Some(mut browser) = chromium("a_failed_download_can_be_tried_again") else { return };
+    for file in ["state.bin.zst", "libv86.mjs", "xterm.css", "linux.mjs"] {
+        let blocked = json!({"urls": [format!("*{file}*")]});
+        browser.call("Network.setBlockedURLs", &blocked);
+        clicks(&mut browser, "");
+        waits(&mut browser, &says("Linux does not start in this page"));
+        assert_eq!(browser.run(&says(file)), true, "{file}: {}", browser.run(crate::STATUS));
+        browser.call("Network.setBlockedURLs", &json!({"urls": []}));
+        browser.run(BUTTON);
+        waits(&mut browser, &shows(0, "$ "));
+    }
+}
+
+#[test]
+fn a_download_that_breaks_off_can_be_tried_again() {
+    let name = "a_download_that_breaks_off_can_be_tried_again";
+    let Some(mut browser) = chromium(name) else { return };
+    let network = |browser: &mut Browser, offline: bool, speed: i32| {
+        let conditions = json!({
+            "offline": offline, "latency": 0, "downloadThroughput": speed, "uploadThroughput": speed
+        });
+        browser.call("Network.emulateNetworkConditions", &conditions);
+    };
+    browser.call("Network.setCacheDisabled", &json!({"cacheDisabled": true}));
+    browser.open(&step(5));
+    waits(&mut browser, "document.querySelector('linux-terminal .start')");
+    network(&mut browser, false, 3_000_000);
+    browser.run("document.querySelector('linux-terminal .start').click()");
+    waits(&mut browser, &says("2."));
+    network(&mut browser, true, 0);
+    waits(&mut browser, &says("to its end"));
+    network(&mut browser, false, -1);
+    browser.run(BUTTON);
+    waits(&mut browser, &shows(0, "$ "));
+}
+
+#[test]
+fn a_machine_that_hangs_is_noticed_and_begun_anew() {
+    let Some(mut browser) = chromium("a_machine_that_hangs_is_noticed_and_begun_anew") else { return };
+    starts(&mut browser, &step(5));
+    browser.run("document.querySelector('linux-terminal').vm.stop()");
+    browser.press("p");
+    waits(&mut browser, &says("Linux does not answer"));
+    browser.run(BUTTON);
+    waits(&mut browser, &format!("{} && {}", shows(0, "$ "), IS_IN_PANE));
+    browser.press("q");
+    waits(&mut browser, &shows(0, "$ q"));
+    assert_eq!(browser.run(&says("answer")), false);
+}
+
+#[test]
+fn a_second_tab_has_a_machine_of_its_own_and_is_told() {
+    let name = "a_second_tab_has_a_machine_of_its_own_and_is_told";
+    let Some(mut browser) = chromium(name) else { return };
+    starts(&mut browser, &step(5));
+    assert_eq!(browser.run(&says("tab")), false);
+    let inside = "document.querySelector('iframe.other').contentDocument?.querySelector('linux-terminal')";
+    browser.run(
+        "document.body.append(Object.assign(document.createElement('iframe'),
+        {className: 'other', src: location.href, width: 800, height: 800}))",
+    );
+    waits(&mut browser, &format!("{inside}?.start"));
+    browser.run(&format!("{inside}.start()"));
+    waits(&mut browser, &format!("{inside}.status.textContent.includes('another tab')"));
+}
+
+#[test]
+fn linux_stops_while_nobody_looks() {
+    let Some(mut browser) = chromium("linux_stops_while_nobody_looks") else { return };
+    starts(&mut browser, &step(5));
+    let runs = "document.querySelector('linux-terminal').vm.is_running()";
+    for hidden in [true, false] {
+        browser.run(&format!(
+            "Object.defineProperty(document, 'hidden', {{value: {hidden}, configurable: true}});
+            document.dispatchEvent(new Event('visibilitychange'))"
+        ));
+        waits(&mut browser, &format!("{runs} === {}", !hidden));
+    }
+    browser.press("p");
+    waits(&mut browser, &shows(0, "$ p"));
+}
+
+#[test]
+fn back_from_another_page_linux_goes_on_or_can_be_started() {
+    let name = "back_from_another_page_linux_goes_on_or_can_be_started";
+    let Some(mut browser) = chromium(name) else { return };
+    starts(&mut browser, &step(5));
+    browser.press("p");
+    waits(&mut browser, &shows(0, "$ p"));
+    browser.run("location.href = 'glossary.html'");
+    waits(&mut browser, "location.pathname === '/glossary.html' && document.readyState === 'complete'");
+    browser.run("history.back()");
+    waits(&mut browser, "document.querySelector('linux-terminal .start')");
+    let kept = browser.run("document.querySelector('linux-terminal').matches('.runs')") == true;
+    println!("the browser has kept the page: {kept}");
+    if kept {
+        waits(&mut browser, &says("goes on where it was"));
+        browser.run("document.querySelector('linux-terminal').panes[0].terminal.focus()");
+        browser.press("q");
+        waits(&mut browser, &shows(0, "$ pq"));
+    } else {
+        browser.run("document.querySelector('linux-terminal .start').click()");
+        waits(&mut browser, &shows(0, "$ "));
+    }
+}

@@ -1,0 +1,156 @@
+//! Linux in the book's pages, in Chromium and in Firefox.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../support/axe.rs"]
+mod axe;
+mod faults;
+#[path = "../support/firefox.rs"]
+mod firefox;
+mod reading;
+mod sessions;
+#[path = "../support/small.rs"]
+mod small;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use book::serve::Book;
+use book::{build, vm};
+use serde_json::Value;
+use support::Browser;
+use workshop::steps::{self, Step};
+use workshop::{project, testing};
+
+/// How long the page may take to a prompt: several times of what it takes on a quiet machine.
+const START: Duration = Duration::from_secs(30);
+
+/// A browser with one page.
+trait Page {
+    /// Opens an address and waits until it is loaded.
+    fn open(&mut self, address: &str);
+    /// What an expression of JavaScript says, when it has resolved.
+    fn run(&mut self, expression: &str) -> Value;
+}
+
+impl Page for Browser {
+    fn open(&mut self, address: &str) {
+        Browser::open(self, address);
+    }
+
+    fn run(&mut self, expression: &str) -> Value {
+        Browser::run(self, expression)
+    }
+}
+
+/// The book with Linux, as it is served: with the policy of `book::policy`.
+static SITE: LazyLock<(String, PathBuf)> = LazyLock::new(|| {
+    let root = project::root().unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("linux");
+    let pages = build::build(&root, Some(&folder)).unwrap_or_else(|error| panic!("{error:#}"));
+    let book = Book::listen(&root, &pages, 0).unwrap();
+    let address = book.address();
+    thread::spawn(move || book.serve());
+    (address, pages)
+});
+
+/// Starts the Linux of a page.
+fn starts(browser: &mut Browser, address: &str) {
+    browser.open(address);
+    waits(browser, "document.querySelector('linux-terminal .start')");
+    browser.run("document.querySelector('linux-terminal .start').click()");
+    waits(browser, IS_IN_PANE);
+}
+
+/// The address of a step's page.
+fn page(step: &Step) -> String {
+    format!("{}{}.html", SITE.0, step.folder)
+}
+
+fn step(number: usize) -> String {
+    page(&steps::all().unwrap()[number - 1])
+}
+
+/// Whether Linux has been built.
+fn built(test: &str) -> bool {
+    vm::is_built(&project::root().unwrap())
+        || testing::skip(test, "it needs the Linux of the page: cargo run -p book -- vm")
+}
+
+/// Chromium, if it and Linux are there.
+fn chromium(test: &str) -> Option<Browser> {
+    let there = built(test)
+        && (Command::new("chromium").arg("--version").output().is_ok()
+            || testing::skip(test, "it needs chromium"));
+    there.then(|| {
+        let mut browser = Browser::start();
+        browser.looks(1200, false);
+        browser
+    })
+}
+
+/// Waits until an expression of JavaScript is true.
+fn waits(browser: &mut dyn Page, expression: &str) -> Duration {
+    let start = Instant::now();
+    while browser.run(&format!("Boolean({expression})")) != true {
+        if start.elapsed() > START {
+            let said = browser.run(STATUS);
+            panic!("after {START:?} {expression} does not hold: {said}");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    start.elapsed()
+}
+
+/// What a pane shows.
+fn shows(pane: usize, text: &str) -> String {
+    format!(
+        "(() => {{ const buffer = document.querySelector('linux-terminal').panes[{pane}]?.terminal.buffer.active;
+        return [...Array(buffer?.length ?? 0).keys()].map((it) => buffer.getLine(it).translateToString(true)).join('\\n'); }})().includes({text:?})"
+    )
+}
+
+/// Whether keys go to Linux.
+const IS_IN_PANE: &str = "document.activeElement.closest('linux-terminal .pane')";
+
+const STATUS: &str = "document.querySelector('linux-terminal [role=status]').textContent";
+
+fn says(text: &str) -> String {
+    format!("{STATUS}.includes({text:?})")
+}
+
+#[test]
+fn linux_starts_in_a_page_on_a_click() {
+    let Some(mut browser) = chromium("linux_starts_in_a_page_on_a_click") else { return };
+    for what in ["cold", "cached"] {
+        browser.open(&step(5));
+        waits(&mut browser, "document.querySelector('linux-terminal .start')");
+        // Nothing large is loaded before.
+        for request in browser.events("Network.requestWillBeSent") {
+            let url = request["request"]["url"].as_str().unwrap();
+            assert!(!url.contains("v86") && !url.contains("state.bin"), "{url}");
+        }
+        let label = browser.run("document.querySelector('.start').textContent");
+        assert!(label.as_str().unwrap().contains(" MB)"), "{label}");
+        browser.run("document.querySelector('.start').click()");
+        let took = waits(&mut browser, &shows(0, "$ "));
+        println!("click to prompt, {what}: {:.2} s", took.as_secs_f32());
+    }
+    // As somebody at the keyboard does.
+    waits(&mut browser, IS_IN_PANE);
+    for key in ["p", "w", "d"] {
+        browser.press(key);
+    }
+    waits(&mut browser, &shows(0, "$ pwd"));
+    browser.run("document.querySelector('linux-terminal .reset').click()");
+    let took = waits(&mut browser, &format!("!({}) && {}", shows(0, "$ pwd"), shows(0, "$ ")));
+    println!("reset: {:.2} s", took.as_secs_f32());
+    let faults = browser.events("Runtime.exceptionThrown");
+    assert!(faults.is_empty(), "{faults:?}");
+}
+

@@ -1,0 +1,156 @@
+//! Pages with Linux are for everyone; pages without it do not pay for it.
+
+use std::fs;
+
+use book::serve::packed;
+use serde_json::json;
+use workshop::{project, steps};
+
+use crate::small::Small;
+use crate::support::Browser;
+use crate::{IS_IN_PANE, SITE, axe, built, chromium, shows, starts, step, waits};
+
+/// What a page without Linux may load for it, packed.
+const ALLOWANCE: usize = 2000;
+
+/// What the browser has complained of: also what the policy forbids.
+fn complaints(browser: &Browser) -> Vec<String> {
+    let events = ["Runtime.exceptionThrown", "Log.entryAdded"];
+    events.iter().flat_map(|it| browser.events(it)).map(ToString::to_string).collect()
+}
+
+/// What a page has asked for that is not the book's.
+fn foreign(browser: &Browser) -> Vec<String> {
+    let own = |url: &String| url.starts_with(&SITE.0) || url.starts_with("data:") || url.starts_with("blob:");
+    let requests = browser.events("Network.requestWillBeSent");
+    let urls = requests.iter().map(|it| it["request"]["url"].as_str().unwrap().to_string());
+    urls.filter(|url| !own(url)).collect()
+}
+
+#[test]
+fn pages_without_a_terminal_pay_next_to_nothing() {
+    if !built("pages_without_a_terminal_pay_next_to_nothing") {
+        return;
+    }
+    let has_linux = |name: &str| steps::all().unwrap().iter().any(|it| format!("{}.html", it.folder) == name);
+    for entry in fs::read_dir(&SITE.1).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !name.ends_with(".html") || has_linux(name) || name == "print.html" {
+            continue;
+        }
+        let page = fs::read_to_string(&path).unwrap();
+        for word in ["linux-terminal", "data-run", "data-session", "\"vm/"] {
+            assert!(!page.contains(word), "{name} has {word}");
+        }
+    }
+    // So what they pay is what all pages load.
+    let theme = project::root().unwrap().join("book/theme");
+    let mut paid = 0;
+    for file in ["reader.js", "book.css", "figures.css"] {
+        let text = fs::read_to_string(theme.join(file)).unwrap();
+        let without: String = match text.split_once("    // Linux is loaded") {
+            Some((before, after)) => format!("{before}{}", after.split_once("\n\n").unwrap().1),
+            None => text.clone(),
+        };
+        assert!(!without.contains("linux"), "{file} has more for Linux than is counted");
+        paid += packed(text.as_bytes()).unwrap().len() - packed(without.as_bytes()).unwrap().len();
+    }
+    println!("a page without Linux pays for it: {paid} B");
+    assert!(paid > 0 && paid < ALLOWANCE, "{paid} bytes");
+}
+
+#[test]
+fn a_book_without_linux_says_how_to_get_it() {
+    let small = Small::new();
+    small.write("src/one.md", "# One\n\n{{#step 05}}\n\n{{#session step05 pid}}\n\n```console\n$ echo $$\n```\n");
+    let pages = small.build().unwrap();
+    let page = fs::read_to_string(pages.join("one.html")).unwrap();
+    assert!(page.contains("cargo run -p book -- vm"), "{page}");
+    for word in ["linux-terminal", "data-run", "data-session"] {
+        assert!(!page.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_policy_forbids_nothing_that_a_page_does() {
+    let Some(mut browser) = chromium("the_policy_forbids_nothing_that_a_page_does") else { return };
+    for page in ["introduction.html", "glossary.html", "print.html"] {
+        browser.open(&format!("{}{page}", SITE.0));
+        assert_eq!(complaints(&browser), [""; 0], "{page}");
+        assert_eq!(foreign(&browser), [""; 0], "{page}");
+    }
+    starts(&mut browser, &step(8));
+    assert_eq!(complaints(&browser), [""; 0]);
+    assert_eq!(foreign(&browser), [""; 0]);
+    // It is there, and it is strict.
+    assert_eq!(browser.run("(() => { try { return eval('1') } catch { return 'forbidden' } })()"), "forbidden");
+}
+
+#[test]
+fn everyone_can_use_linux_in_a_page() {
+    let name = "everyone_can_use_linux_in_a_page";
+    let Some(axe) = axe::script(name) else { return };
+    let Some(mut browser) = chromium(name) else { return };
+    browser.call("Page.setBypassCSP", &json!({"enabled": true}));
+    for (width, dark) in [(1700, false), (1200, true), (390, false), (390, true)] {
+        browser.looks(width, dark);
+        starts(&mut browser, &step(5));
+        browser.run("document.querySelector('linux-terminal').run('cargo run -p step05 run /bin/bash', 0)");
+        waits(&mut browser, &shows(0, "root@container"));
+        browser.run(&axe);
+        let found = browser.run(&axe::complaints(false));
+        assert_eq!(found, json!([]), "{width}, dark {dark}");
+        let wide = browser.run("document.documentElement.scrollWidth - innerWidth");
+        assert!(wide.as_f64().unwrap() <= 0.0, "{width}: it is {wide} pixels too wide");
+        let columns = browser.run("document.querySelector('linux-terminal').panes[0].terminal.cols");
+        assert!(columns.as_u64().unwrap() >= if width > 1000 { 76 } else { 36 }, "{width}: {columns}");
+    }
+}
+
+#[test]
+fn keys_alone_start_it_lead_in_and_out_again() {
+    let Some(mut browser) = chromium("keys_alone_start_it_lead_in_and_out_again") else { return };
+    browser.open(&step(5));
+    waits(&mut browser, "document.querySelector('linux-terminal .start')");
+    browser.run("document.querySelector('linux-terminal .start').focus()");
+    browser.press("\r");
+    waits(&mut browser, IS_IN_PANE);
+    browser.run("document.querySelector('figure.session .run-button').focus()");
+    for place in [true, false, true] {
+        browser.key("F6");
+        assert_eq!(browser.run(&format!("Boolean({IS_IN_PANE})")), place);
+    }
+    // mdBook's keys are the shell's there: n shows no notes.
+    browser.press("n");
+    waits(&mut browser, &shows(0, "$ n"));
+    assert_eq!(browser.run("document.documentElement.classList.contains('with-notes')"), false);
+}
+
+#[test]
+fn buttons_type_what_stands_beside_them() {
+    let Some(mut browser) = chromium("buttons_type_what_stands_beside_them") else { return };
+    // They start it, too.
+    browser.open(&step(7));
+    waits(&mut browser, "document.querySelector('nav.steps .run-button')");
+    browser.run("document.querySelector('nav.steps .run-button').click()");
+    waits(&mut browser, &shows(0, "root@container:/# "));
+    let prompt = "[...document.querySelectorAll('.screen')].find((it) => it.textContent.includes('tmpfs scratch'))";
+    browser.run(&format!("{prompt}.querySelector('.run-button').click()"));
+    waits(&mut browser, &format!("{} || {}", shows(0, "mount -t tmpfs scratch"), shows(1, "mount -t tmpfs scratch")));
+    // What needs a compiler has none.
+    assert_eq!(
+        browser.run(
+            "[...document.querySelectorAll('.run-button')].filter((it) => /mine|diff|start/.test(it.getAttribute('aria-label'))).length"
+        ),
+        0
+    );
+    browser.run("document.querySelector('linux-terminal .check').click()");
+    waits(&mut browser, &shows(1, "$ cargo workshop check 07"));
+    // Who has chosen so needs no click on the next page.
+    browser.run("document.querySelector('linux-terminal .always input').click()");
+    browser.open(&step(8));
+    waits(&mut browser, &shows(0, "$ "));
+    browser.run("document.querySelector('linux-terminal .riddles button').click()");
+    waits(&mut browser, &shows(1, "$ cargo workshop break 08 "));
+}

@@ -1,0 +1,110 @@
+// The machine: loads what it is made of, and starts it.
+import OPTIONS from "./options.mjs";
+
+const at = (name) => new URL(name, import.meta.url).href;
+
+// Nothing comes for so long: the connection is given up.
+const STALLED = 20_000;
+// What is loaded stays, for the next start.
+const loaded = new Map();
+// A browser may remember that a module could not be loaded: asked for anew, it has another address.
+let tries = 0;
+
+// What starts a machine: v86's class, the terminal's, and the files. `progress` hears of bytes.
+export async function load(progress) {
+    const again = tries++ > 0 ? `?${tries}` : "";
+    let bytes = 0;
+    const file = (name) => fetched(name, (more) => progress(bytes += more));
+    const module = (name) => import(at(name) + again).catch(() => {
+        throw new Error(`${name} cannot be loaded`);
+    });
+    const [{ V86 }, { Terminal }, wasm, state] = await Promise.all(
+        [module("libv86.mjs"), module("xterm.mjs"), file("v86.wasm"), file("state.bin.zst"), style(at("xterm.css"))],
+    );
+    tries = 0;
+    return { V86, Terminal, wasm, state };
+}
+
+// A file's bytes.
+async function fetched(name, progress) {
+    if (loaded.has(name)) {
+        return loaded.get(name);
+    }
+    const stop = new AbortController();
+    let [timer, chunks, size] = [null, [], 0];
+    const wait = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => stop.abort(), STALLED);
+    };
+    try {
+        wait();
+        const answer = await fetch(at(name), { signal: stop.signal });
+        if (!answer.ok) {
+            throw new Error(`the server says ${answer.status}`);
+        }
+        const reader = answer.body.getReader();
+        for (let part = await reader.read(); !part.done; part = await reader.read()) {
+            wait();
+            chunks.push(part.value);
+            size += part.value.length;
+            progress(part.value.length);
+        }
+    } catch (error) {
+        const why = stop.signal.aborted ? `nothing has come for ${STALLED / 1000} seconds` : error.message;
+        throw new Error(`${name} cannot be loaded${size > 0 ? ` to its end` : ""} (${why})`);
+    } finally {
+        clearTimeout(timer);
+    }
+    const buffer = await new Blob(chunks).arrayBuffer();
+    loaded.set(name, buffer);
+    return buffer;
+}
+
+function style(href) {
+    if (document.querySelector(`link[href="${href}"]`)) {
+        return Promise.resolve();
+    }
+    return new Promise((done, failed) => {
+        const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+        link.onload = done;
+        link.onerror = () => {
+            link.remove();
+            failed(new Error("xterm.css cannot be loaded"));
+        };
+        document.head.append(link);
+    });
+}
+
+// Resolves with the machine when its processor runs. The files stay whole: it gets copies.
+export function start({ V86, wasm, state }) {
+    return new Promise((done, failed) => {
+        const vm = new V86({
+            ...OPTIONS,
+            wasm_fn: async (imports) => {
+                try {
+                    return (await WebAssembly.instantiate(wasm, imports)).instance.exports;
+                } catch (error) {
+                    failed(error);
+                    throw error;
+                }
+            },
+            initial_state: { buffer: state.slice(0) },
+        });
+        const late = setTimeout(() => {
+            vm.destroy();
+            failed(new Error(`it does not come up in ${STALLED / 1000} seconds`));
+        }, STALLED);
+        vm.add_listener("emulator-started", () => {
+            clearTimeout(late);
+            done(vm);
+        });
+    });
+}
+
+// What the reader can do something about is told as such.
+export function reason(error) {
+    if (error instanceof RangeError || /memory/i.test(error.message)) {
+        return `there is too little memory (it needs 300 MB). Close other tabs or programs`;
+    }
+    return error.message;
+}

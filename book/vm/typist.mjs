@@ -1,0 +1,68 @@
+// Types for the reader, line by line, as somebody would who waits for each prompt.
+const KEYS = { "^C": "\x03", "^D": "\x04", "^Z": "\x1a" };
+const BETWEEN = ["\n== first terminal\n", "\n== second terminal\n"];
+
+// A shell has so long to prompt.
+const PROMPT = 2000;
+// A command may take so long.
+const COMMAND = 60_000;
+// What goes on runs for so long before somebody looks at it.
+const LOOK = 500;
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// Types one command where a shell waits; what was begun there goes.
+export async function type(pane, command, signal) {
+    const half = /[$#>] .+$/.test(pane.line());
+    if (half) {
+        pane.press("\x15");
+    }
+    const busy = "a command still runs there: end it with ^C, or wait";
+    await pane.until(() => pane.waits(), PROMPT, busy, signal);
+    pane.press(KEYS[command] ?? `${command}\n`);
+}
+
+// Plays the lines of a session, `1> ` in the first pane and `2> ` in the second, and returns what
+// they show, as in a recorded transcript. `turn` hears which pane comes next.
+export async function play(lines, panes, turn, signal) {
+    let [transcript, shown, cgroup] = ["", null, "{cgroup}"];
+    for (const pane of panes) {
+        pane.from = begin(pane);
+    }
+    for (const line of lines) {
+        const number = line[0] - 1;
+        if (shown !== null && shown !== number) {
+            transcript += BETWEEN[number];
+        }
+        shown = number;
+        turn(number);
+        cgroup = transcript.match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0] ?? cgroup;
+        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", cgroup), signal);
+    }
+    return transcript;
+}
+
+// The beginning of the line that the cursor is in.
+function begin(pane) {
+    return { ...pane.position(), column: 0 };
+}
+
+// A line, and what the pane shows from its prompt to the next one.
+async function plays(pane, line, signal) {
+    // A program that reads what is typed has no prompt.
+    await pane.until(() => pane.waits(), PROMPT / 2, "", signal).catch(() => signal?.throwIfAborted());
+    const { from } = pane;
+    const goesOn = line.endsWith(" ...");
+    const text = goesOn ? line.slice(0, -4) : line;
+    pane.prompts = [];
+    pane.press(KEYS[text] ?? `${text}\n`);
+    if (goesOn) {
+        const written = () => pane.position().mark.line > from.mark.line;
+        await pane.until(written, COMMAND, `nothing is shown of ${text}`, signal);
+        await sleep(LOOK);
+        pane.from = pane.below(from);
+    } else {
+        pane.from = await pane.until(() => pane.prompts.shift(), COMMAND, `${text} does not end`, signal);
+    }
+    return pane.text(from, pane.from);
+}
