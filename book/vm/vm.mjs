@@ -55,6 +55,9 @@ class LinuxTerminal extends HTMLElement {
             wasm_path: at("v86.wasm"),
             initial_state: { url: at("state.bin.zst") },
         });
+        this.vm.add_listener("virtio-console2-output-bytes", lines((detail) => {
+            this.dispatchEvent(new CustomEvent("agent", { detail }));
+        }));
         await this.started();
         this.open(Terminal);
         this.type(1, ` date -s @${Math.floor(Date.now() / 1000)}; echo ${crypto.randomUUID()} > /dev/urandom; printf "\\033c"\n`);
@@ -95,6 +98,17 @@ class LinuxTerminal extends HTMLElement {
         await this.vm?.destroy();
         this.vm = this.terminal = this.ready = undefined;
     }
+}
+
+// Passes on what comes in pieces as lines.
+function lines(each) {
+    const decoder = new TextDecoder();
+    let text = "";
+    return (bytes) => {
+        const all = (text + decoder.decode(bytes, { stream: true })).split("\n");
+        text = all.pop();
+        all.forEach(each);
+    };
 }
 
 function style(href) {

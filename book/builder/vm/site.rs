@@ -33,7 +33,7 @@ const MODULES: [(&str, &str); 6] = [
 ];
 
 /// What comes from `book/vm`.
-const OWN: [&str; 3] = ["kernel.config", "options.mjs", "vm.mjs"];
+const OWN: [&str; 5] = ["kernel.config", "options.mjs", "picture.css", "picture.mjs", "vm.mjs"];
 
 /// What a page loads until it has a prompt.
 pub const LOADED: [&str; 7] =

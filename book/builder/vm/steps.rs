@@ -1,5 +1,5 @@
-//! The ten steps as one program for i686, which tells by its name which step it is: they share what
-//! is large, the command line and the standard library.
+//! The ten steps and the agent as one program for i686, which tells by its name which of them it is:
+//! they share what is large, the command line and the standard library.
 
 use std::env;
 use std::fs;
@@ -13,6 +13,9 @@ use workshop::steps as ladder;
 use super::cache::{self, Cache, key};
 use super::packages::Packages;
 use super::tool;
+
+/// What tells the page about the machine's kernel: the program's name, and where its source is.
+const AGENT: (&str, &str) = ("agent", "book/agent");
 
 /// The program's name, before it gets those of the steps.
 const NAME: &str = "steps";
@@ -83,8 +86,32 @@ fn crates(root: &Path) -> Result<Vec<(String, String)>> {
         dependencies.insert(name.clone(), path.into());
         arms += &format!("        {name:?} => {name}::multi_call(),\n");
     }
+    let (name, folder) = AGENT;
+    files.extend(agent(name, &root.join(folder))?);
+    let path = Table::from_iter([("path".to_string(), format!("../{name}").into())]);
+    dependencies.insert(name.to_string(), path.into());
+    arms += &format!("        {name:?} => {name}::multi_call(),\n");
     files.push((format!("{NAME}/Cargo.toml"), manifest(NAME, dependencies.into())));
     files.push((format!("{NAME}/src/main.rs"), MAIN.replace("STEPS", &arms)));
+    Ok(files)
+}
+
+/// The agent's library, file by file.
+fn agent(name: &str, folder: &Path) -> Result<Vec<(String, String)>> {
+    let needs = part(&table(&folder.join("Cargo.toml"))?, &["dependencies"])?;
+    let mut files = vec![(format!("{name}/Cargo.toml"), manifest(name, needs))];
+    let source = folder.join("src");
+    let entries =
+        fs::read_dir(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    for file in entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
+        let text = cache::read_text(&source.join(&file))?;
+        match file.as_str() {
+            "main.rs" => {}
+            "lib.rs" => files.push((format!("{name}/src/{file}"), [BEFORE, &text].concat())),
+            _ => files.push((format!("{name}/src/{file}"), text)),
+        }
+    }
+    files.sort();
     Ok(files)
 }
 
@@ -96,7 +123,7 @@ fn workspace(root: &Table) -> Result<String> {
     }
     let workspace = [
         ("resolver", "3".into()),
-        ("members", vec!["step*"].into()),
+        ("members", vec!["step*", AGENT.0].into()),
         ("dependencies", part(root, &["workspace", "dependencies"])?),
     ];
     let profile = named([("release", release)]);
