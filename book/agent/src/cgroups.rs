@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::json::{array, number, object, text};
+use crate::processes::start;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -40,7 +41,7 @@ impl Cgroups {
         for folder in folders {
             let path = format!("/{}", folder.strip_prefix(ROOT).unwrap_or(&folder).display());
             self.all.push(one(&folder, &path));
-            let members = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            let members = start(folder.join("cgroup.procs")).unwrap_or_default();
             let pids = members.lines().filter_map(|pid| pid.parse().ok());
             self.of.extend(pids.map(|pid| (pid, path.clone())));
             self.below(&folder);
@@ -50,7 +51,7 @@ impl Cgroups {
 
 /// Counters and limits: `null` is no limit, and what has no controller here is left out.
 fn one(folder: &Path, path: &str) -> String {
-    let read = |file: &str| fs::read_to_string(folder.join(file)).ok();
+    let read = |file: &str| start(folder.join(file));
     let count = |file: &str| read(file).as_deref().and_then(limit);
     let mut fields = vec![("path", text(path))];
     for (name, refused) in [("pids", "max"), ("memory", "oom_kill")] {

@@ -85,8 +85,8 @@ fn watch() -> io::Result<std::convert::Infallible> {
                 (last, told) = (line, start);
             }
         }
-        // On a slow machine we take a small part of its time, too.
-        thread::sleep((start.elapsed() * 12).clamp(PAUSE, 2 * PAUSE));
+        // On a slow machine, too, we take a small part of its time.
+        thread::sleep((start.elapsed() * 15).clamp(PAUSE, 2 * PAUSE));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::path::Path;
 
 /// The kinds of namespaces, as in /proc/PID/ns.
 pub(crate) const KINDS: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
@@ -89,12 +90,18 @@ fn process(pid: u32, stat: Stat, status: String) -> Process {
     Process { pid, stat, pids: pids(&status), command, namespaces, root, status }
 }
 
-/// A file of a process; bytes of no letter and the ends of arguments become something to show.
-pub(crate) fn read(pid: u32, file: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(2048);
-    // Not fs::read, which asks such a file for its size first.
-    File::open(format!("/proc/{pid}/{file}")).ok()?.read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).replace('\0', " "))
+/// A file of a process, or the start of one; bytes of no letter and the ends of arguments become
+/// something to show.
+fn read(pid: u32, file: &str) -> Option<String> {
+    start(format!("/proc/{pid}/{file}")).map(|text| text.replace('\0', " "))
+}
+
+/// The start of a file of the kernel's, which is all of it where it is short. Looked at often, it
+/// shall cost as little as can be.
+pub(crate) fn start(path: impl AsRef<Path>) -> Option<String> {
+    let mut bytes = [0; 4096];
+    let length = File::open(path).ok()?.read(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
 fn namespace(pid: u32, kind: &str) -> Option<u64> {
