@@ -92,7 +92,7 @@ function list(room) {
     const left = all.slice(ROWS).reduce((sum, { processes }) => sum + processes.length, 0);
     return `<ol>${each(all.slice(0, ROWS), (row) => {
         const [pid, inside, command] = parts(row);
-        return `<li data-key="${row.processes[0].pid}"><span>${pid}</span><span>${inside && `<b>${inside}</b>`}</span><span style="--depth: ${row.depth}">${command}</span></li>`;
+        return `<li data-key="${row.processes[0].pid}"><span>${pid}</span><span>${inside && `<b>${inside}</b>`}</span><span>${"\u00a0\u00a0".repeat(row.depth)}${command}</span></li>`;
     })}</ol>${left ? `<p class="quiet">and ${count(left, "more process")}</p>` : ""}`;
 }
 
@@ -109,7 +109,7 @@ function spaces(state, room) {
     return `<ul class="spaces">${each(KINDS.filter((kind) => state.host[kind]), (kind) => {
         const own = !room.own || room.own.includes(kind);
         const also = room.own && own && room.shared(kind);
-        const what = own ? room.ns[kind] ?? state.host[kind] : room.ns[kind] ? "as around" : "the host’s";
+        const what = own ? room.ns[kind] ?? state.host[kind] : room.ns[kind] ? "outer room’s" : "the host’s";
         return `<li data-key="${kind} ${what}" class="${room.own && own ? "own" : ""}"><b>${kind}</b> <span>${what}</span>`
             + `${own && kind === "uts" ? ` <q>${hostname(state, room.ns)}</q>` : ""}${also ? ` <em>also in the room of ${also}</em>` : ""}</li>`;
     })}</ul>`;
@@ -142,7 +142,7 @@ function meter(name, { current, max }) {
     if (!max || name === "cpu") return "";
     const full = current >= max ? " full" : "";
     if (name !== "pids" || max > BOXES) {
-        return `<div class="bar${full}"><div style="width: ${Math.min(100, (100 * current) / max)}%"></div></div>`;
+        return `<progress class="${full}" max="${max}" value="${current}"></progress>`;
     }
     const boxes = Array.from({ length: max }, (_, at) => `<i class="${at < current ? "taken" : ""}" data-key="${at}${at < current}"></i>`);
     return `<div class="boxes${full}">${boxes.join("")}</div>`;
@@ -159,7 +159,7 @@ function drawOverlay({ ns, at, lower, upper, written }) {
     return `<section class="card" data-key="overlay ${ns} ${safe(at)}"><h4>overlay in mnt ${ns}</h4><ol class="layers">
         <li><b>merged</b> <code>${safe(at)}</code> the layers below, seen as one</li>
         <li class="upper"><b>upper</b> <code>${safe(upper)}</code> ${written.length ? `holds ${written.map(name).join(", ")}` : "nothing written yet"}</li>
-        ${each(lower, (path) => `<li><b>lower</b> <code>${safe(path)}</code> never written${path[0] === "/" ? "" : "; as it was named when mounted"}</li>`)}</ol></section>`;
+        ${each(lower, (path) => `<li><b>lower</b> <code>${safe(path)}</code> never written${path[0] === "/" ? "" : " (the path as mount was given it)"}</li>`)}</ol></section>`;
 }
 
 // Bridges with their ports, other veth pairs, and namespaces that lead nowhere. A pair is told once,
@@ -207,7 +207,7 @@ function tell(state) {
             const [pid, inside, command] = parts(row);
             return `<li>process ${pid}${inside && `, inside ${inside}`}: ${command}</li>`;
         });
-        return `<li>${own ? `Room with its own ${own.join(", ")}` : `Host, hostname ${hostname(state, {})}`}. ${facts(room)}<ul>${all}${each(room.rooms, tellRoom)}</ul></li>`;
+        return `<li>${own ? `Room with its own ${own.join(", ")}` : `Host, hostname ${hostname(state, {})}`}${facts(room) && `; ${facts(room)}`}<ul>${all}${each(room.rooms, tellRoom)}</ul></li>`;
     };
     const pair = ({ link, peer }) => `<li>${safe(link.name)} leads to ${peer ? `${safe(peer.name)}, ${addresses(peer)}, in ${place(state, peer.ns)}` : "an end out of sight"}: packets sent ${link.sent}, received ${link.received}</li>`;
     const { bridges, lone, alone } = network(state);
@@ -220,41 +220,26 @@ function tell(state) {
 
 // What has changed, in sentences.
 function changes(before, now) {
-    const spaces = ({ processes }) => new Map(processes.flatMap((process) => Object.entries(process.ns).map(([kind, inode]) => [`${kind} ${inode}`, process])));
-    const [old, all] = [spaces(before), spaces(now)];
-    const said = [];
-    const others = [];
-    for (const space of all.keys()) {
-        if (old.has(space)) continue;
-        const [kind, inode] = space.split(" ");
-        const first = now.processes.find(({ ns }) => ns[kind] === Number(inode));
-        if (kind === "pid") said.push(`process ${first.pid} is pid ${first.pids.at(-1)} in a new pid namespace ${inode}`);
-        else others.push([first.pid, space]);
-    }
-    for (const pid of new Set(others.map(([pid]) => pid))) {
-        const made = others.filter(([by]) => by === pid).map(([, space]) => space);
-        said.push(`process ${pid} is in ${made.length > 1 ? "new namespaces" : "a new namespace"}: ${made.join(", ")}`);
-    }
-    const gone = [...old.keys()].filter((space) => !all.has(space));
+    const things = ({ processes, cgroups, overlays, links }) => new Set([
+        ...processes.flatMap(({ ns }) => Object.entries(ns).map(([kind, inode]) => `${kind} namespace ${inode}`)),
+        ...cgroups.map(({ path }) => `cgroup ${path}`),
+        ...overlays.map(({ at, ns }) => `overlay on ${at} in mnt ${ns}`),
+        ...links.filter(({ kind }) => kind === "veth").map(({ name }) => `link ${name}`),
+    ]);
+    const [old, all] = [things(before), things(now)];
+    const made = [...all].filter((thing) => !old.has(thing));
+    const gone = [...old].filter((thing) => !all.has(thing));
+    const first = now.processes.filter(({ pids, ns }) => pids.at(-1) === 1 && made.includes(`pid namespace ${ns.pid}`));
+    const said = first.map(({ pid, ns }) => `process ${pid} is pid 1 in a new pid namespace ${ns.pid}`);
+    const rest = made.filter((thing) => !said.some((sentence) => sentence.endsWith(thing)));
+    if (rest.length) said.push(`new: ${rest.join(", ")}`);
     if (gone.length) said.push(`gone: ${gone.join(", ")}`);
     for (const [inode, name] of Object.entries(now.hostnames)) {
-        const was = before.hostnames[inode];
-        if (was !== undefined && was !== name) said.push(`the hostname in uts ${inode} is now ${name}`);
+        if ((before.hostnames[inode] ?? name) !== name) said.push(`the hostname in uts namespace ${inode} is now ${name}`);
     }
-    const named = ({ cgroups }) => new Map(cgroups.map((cgroup) => [cgroup.path, cgroup]));
-    const [groups, earlier] = [named(now), named(before)];
-    const full = (cgroup) => cgroup?.pids?.max && cgroup.pids.current >= cgroup.pids.max;
-    for (const [path, cgroup] of groups) {
-        if (!earlier.has(path)) said.push(`cgroup ${path} is new`);
-        if (full(cgroup) && !full(earlier.get(path))) said.push(`cgroup ${path} is full: ${words.pids(cgroup.pids)}`);
-    }
-    for (const path of earlier.keys()) if (!groups.has(path)) said.push(`cgroup ${path} is gone`);
-    const mounted = ({ overlays }) => overlays.map(({ at, ns }) => `${at} in mnt ${ns}`);
-    for (const at of mounted(now)) if (!mounted(before).includes(at)) said.push(`an overlay is on ${at}`);
-    const ends = ({ links }) => links.filter(({ kind, peer }) => kind === "veth" && peer).map(({ name }) => name);
-    const joined = ends(now).filter((name) => name !== "eth0" && !ends(before).includes(name));
-    if (joined.length) said.push(`a veth pair is there: ${joined.join(", ")}`);
-    return said;
+    const full = ({ cgroups }) => cgroups.filter(({ pids }) => pids?.max && pids.current >= pids.max);
+    const were = full(before).map(({ path }) => path);
+    return [...said, ...full(now).filter(({ path }) => !were.includes(path)).map(({ path, pids }) => `cgroup ${path} has ${words.pids(pids)}`)];
 }
 
 // Makes what is there like `wanted`, and keeps what can stay: only what is new moves.
@@ -302,10 +287,9 @@ class LivePicture extends HTMLElement {
         button.addEventListener("click", () => button.setAttribute("aria-pressed", this.classList.toggle("as-text")));
     }
 
-    // A line that has no end or no beginning, as the first one of a machine that comes back may be,
-    // is left out.
+    // The first line of a machine that comes back may be the rest of one, and is left out.
     show(line) {
-        if (line === this.line || !/^\{.*\}\s*$/.test(line)) return;
+        if (line === this.line || !line.startsWith('{"v":')) return;
         this.line = line;
         let state;
         try {
@@ -320,7 +304,7 @@ class LivePicture extends HTMLElement {
             become(place, wanted.content);
         }
         const said = this.state ? changes(this.state, state) : ["the machine runs"];
-        if (said.length) this.news.textContent = `${said.slice(0, 4).join("; ")}.`.replace(/^./, (letter) => letter.toUpperCase());
+        if (said.length) this.news.textContent = `${said.join("; ")}.`.replace(/^./, (letter) => letter.toUpperCase());
         this.state = state;
     }
 }
