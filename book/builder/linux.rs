@@ -45,7 +45,9 @@ pub fn runs(command: &str) -> bool {
     let mut cargos = words.split(|word| *word == "cargo").skip(1);
     cargos.all(|after| match after {
         ["run", "-p", package, ..] => package.starts_with("step"),
-        ["workshop", "check" | "break", step, ..] => step.starts_with(|it: char| it.is_ascii_digit()),
+        ["workshop", "check" | "break", step, ..] => {
+            step.starts_with(|it: char| it.is_ascii_digit())
+        }
         _ => false,
     })
 }

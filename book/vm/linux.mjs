@@ -19,7 +19,7 @@ export async function load(progress) {
         throw new Error(`${name} cannot be loaded`);
     });
     const [{ V86 }, { Terminal }, wasm, state] = await Promise.all(
-        [module("libv86.mjs"), module("xterm.mjs"), file("v86.wasm"), file("state.bin.zst"), style(at("xterm.css"))],
+        [module("libv86.mjs"), module("xterm.mjs"), file("v86.wasm"), file("state.bin.zst"), style("xterm.css")],
     );
     tries = 0;
     return { V86, Terminal, wasm, state };
@@ -60,7 +60,14 @@ async function fetched(name, progress) {
     return buffer;
 }
 
-function style(href) {
+// Puts the picture of the machine there.
+export async function picture(place) {
+    await Promise.all([import("./picture.mjs"), style("picture.css")]);
+    place.firstChild ?? place.append(document.createElement("live-picture"));
+}
+
+function style(name) {
+    const href = at(name);
     if (document.querySelector(`link[href="${href}"]`)) {
         return Promise.resolve();
     }
@@ -69,7 +76,7 @@ function style(href) {
         link.onload = done;
         link.onerror = () => {
             link.remove();
-            failed(new Error("xterm.css cannot be loaded"));
+            failed(new Error(`${name} cannot be loaded`));
         };
         document.head.append(link);
     });

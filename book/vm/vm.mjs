@@ -166,6 +166,8 @@ class LinuxTerminal extends HTMLElement {
         const [vm, { Pane }, typist] =
             await Promise.all([linux.start(parts), import("./pane.mjs"), import("./typist.mjs")]);
         Object.assign(this, { vm, typist });
+        // Without it the machine is as good.
+        linux.picture(this.picture).catch(() => {});
         this.open(Pane, parts.Terminal);
         await this.prepare();
         this.sleepOrWake();

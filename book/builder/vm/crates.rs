@@ -49,9 +49,11 @@ impl<'a> Workspace<'a> {
         }
     }
 
-    /// Adds a package of the workspace in `root`, but for its tests.
-    pub(super) fn copy(&mut self, name: &str) -> Result<()> {
-        let folder = self.root.join(name);
+    /// Adds the package of the workspace in `root` that lies in a folder of the same name, but for its
+    /// tests.
+    pub(super) fn copy(&mut self, path: &str) -> Result<()> {
+        let folder = self.root.join(path);
+        let name = path.rsplit('/').next().unwrap_or(path);
         let mut manifest = table(&folder.join("Cargo.toml"))?;
         manifest.insert("package".to_string(), package(name));
         // What only tests need takes long to compile.
@@ -60,7 +62,7 @@ impl<'a> Workspace<'a> {
         for (_, target) in targets.into_iter().flatten() {
             target.as_table_mut().and_then(|target| target.remove("dev-dependencies"));
         }
-        self.insert(name, &manifest);
+        self.insert(path, &manifest);
         for file in files(&folder)? {
             let path = file.strip_prefix(self.root).unwrap_or(&file).display().to_string();
             if path.contains("/src/") || path.ends_with("/steps.toml") {
@@ -76,9 +78,9 @@ impl<'a> Workspace<'a> {
         self.files.push((path.to_string(), text));
     }
 
-    fn insert(&mut self, name: &str, manifest: &Table) {
-        self.members.push(name.to_string());
-        self.files.push((format!("{name}/Cargo.toml"), manifest.to_string()));
+    fn insert(&mut self, path: &str, manifest: &Table) {
+        self.members.push(path.to_string());
+        self.files.push((format!("{path}/Cargo.toml"), manifest.to_string()));
     }
 
     /// What a package of the workspace in `root` depends on.

@@ -9,6 +9,7 @@ use workshop::steps as ladder;
 
 use super::cache;
 use super::files::Files;
+use super::steps::AGENT;
 
 /// What comes from `book/vm`: its mode, and where it goes.
 const OWN: [(&str, u32, &str); 4] = [
@@ -44,6 +45,7 @@ pub(super) fn files(root: &Path, programs: &Path, built: &Built) -> Result<Files
         Ok(())
     };
     program("workshop", built.helper)?;
+    program(AGENT, built.steps)?;
     for step in ladder::all()? {
         program(&step.package, built.steps)?;
     }

@@ -1,5 +1,6 @@
-//! The ten steps as one program for i686, which tells by its path which step it is: they share what
-//! is large, the command line and the standard library. The riddles, wrong steps, are another.
+//! The ten steps and the agent as one program for i686, which tells by its path which of them it is:
+//! they share what is large, the command line and the standard library. The riddles, wrong steps, are
+//! another.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,10 @@ use workshop::steps::{self as ladder, Step};
 use super::cache::{self, Cache};
 use super::crates::{Workspace, beside};
 use super::packages::Packages;
+
+/// What tells the page about the machine's kernel.
+pub(super) const AGENT: &str = "agent";
+const AGENTS_FOLDER: &str = "book/agent";
 
 /// The way into a step from outside of its file.
 const AFTER: &str =
@@ -41,6 +46,9 @@ pub(super) fn build(cache: &Cache, root: &Path, packages: &Packages) -> Result<P
         let source = cache::read_text(&step.source(root))?;
         crates.add(step, [(step.package.clone(), source)])?;
     }
+    crates.workspace.copy(AGENTS_FOLDER)?;
+    crates.dependencies.insert(AGENT.to_string(), beside(AGENTS_FOLDER));
+    writeln!(crates.arms, "        {AGENT:?} => {AGENT}::multi_call(),")?;
     crates.build(cache, packages, "steps", [])
 }
 

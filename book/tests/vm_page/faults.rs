@@ -78,7 +78,9 @@ fn a_download_that_breaks_off_can_be_tried_again() {
 
 #[test]
 fn a_machine_that_hangs_is_noticed_and_begun_anew() {
-    let Some(mut browser) = chromium("a_machine_that_hangs_is_noticed_and_begun_anew") else { return };
+    let Some(mut browser) = chromium("a_machine_that_hangs_is_noticed_and_begun_anew") else {
+        return;
+    };
     starts(&mut browser, &step(5));
     browser.run("document.querySelector('linux-terminal').vm.stop()");
     browser.press("p");
@@ -96,7 +98,8 @@ fn a_second_tab_has_a_machine_of_its_own_and_is_told() {
     let Some(mut browser) = chromium(name) else { return };
     starts(&mut browser, &step(5));
     assert_eq!(browser.run(&says("tab")), false);
-    let inside = "document.querySelector('iframe.other').contentDocument?.querySelector('linux-terminal')";
+    let inside =
+        "document.querySelector('iframe.other').contentDocument?.querySelector('linux-terminal')";
     browser.run(
         "document.body.append(Object.assign(document.createElement('iframe'),
         {className: 'other', src: location.href, width: 800, height: 800}))",
@@ -130,7 +133,10 @@ fn back_from_another_page_linux_goes_on_or_can_be_started() {
     browser.press("p");
     waits(&mut browser, &shows(0, "$ p"));
     browser.run("location.href = 'glossary.html'");
-    waits(&mut browser, "location.pathname === '/glossary.html' && document.readyState === 'complete'");
+    waits(
+        &mut browser,
+        "location.pathname === '/glossary.html' && document.readyState === 'complete'",
+    );
     browser.run("history.back()");
     waits(&mut browser, "document.querySelector('linux-terminal .start')");
     let kept = browser.run("document.querySelector('linux-terminal').matches('.runs')") == true;
