@@ -72,6 +72,8 @@ impl<'a> Workspace<'a> {
 
     fn source(&mut self, path: &str, text: String) {
         let is_root = ROOTS.iter().any(|root| path.ends_with(root));
+        // Where this was compiled is nobody's business, and gone when it runs.
+        let text = text.replace("env!(\"CARGO_MANIFEST_DIR\")", "\"/book\"");
         let text = if is_root { BEFORE.to_string() + &text } else { text };
         self.files.push((path.to_string(), text));
     }
@@ -181,8 +183,10 @@ fn compile(sources: &Path, target: &Path, package: &str, root: &Path) -> Result<
         flags.push(format!("-Clink-arg=-B{}", folder.display()));
         flags.push(format!("-Clink-arg=-L{}", folder.display()));
     }
-    // Where this was compiled is nobody's business.
     flags.push(format!("--remap-path-prefix={}=/book", sources.display()));
+    if let Some(home) = home() {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args(["build", "--release", "--ignore-rust-version", "--target", TARGET])
@@ -193,6 +197,12 @@ fn compile(sources: &Path, target: &Path, package: &str, root: &Path) -> Result<
     cargo.env("CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER", "gcc");
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     tool::run(&mut cargo).map(drop)
+}
+
+/// Where cargo keeps the crates' sources.
+fn home() -> Option<PathBuf> {
+    let default = || Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"));
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(default)
 }
 
 /// gcc's files lie in a folder with its version.
