@@ -49,11 +49,13 @@ impl<'a> Workspace<'a> {
         }
     }
 
-    /// Adds a package of the workspace in `root`, but for its tests.
+    /// Adds a package of the workspace in `root`, in the same folder and by that name, but for its
+    /// tests.
     pub(super) fn copy(&mut self, name: &str) -> Result<()> {
         let folder = self.root.join(name);
         let mut manifest = table(&folder.join("Cargo.toml"))?;
-        manifest.insert("package".to_string(), package(name));
+        let own_name = name.rsplit('/').next().unwrap_or(name);
+        manifest.insert("package".to_string(), package(own_name));
         // What only tests need takes long to compile.
         manifest.retain(|part, _| !["dev-dependencies", "lints"].contains(&part));
         let targets = manifest.get_mut("target").and_then(Value::as_table_mut);
