@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use book::vm::site::LOADED;
 use workshop::checks::{self, Stage};
 use workshop::steps::{self, Step};
 use workshop::transcript::{END, redact};
@@ -94,9 +96,9 @@ fn every_step_passes_its_checks_in_the_page() {
         let count = checks::valid_at(Stage::Step(step.number)).count();
         let head = format!("as step {:02}, {}\n", step.number, step.title);
         let (_, after) = shown.split_once(&head).unwrap();
-        let (part, _) = after.split_once("status ").unwrap();
+        let (part, _) = after.split_once("\nstatus ").unwrap();
         assert_eq!(part.matches("  ✓ ").count(), count, "step {:02}: {part}", step.number);
-        assert!(part.contains(&format!("{count} checks, all hold\n")), "{part}");
+        assert!(part.ends_with(&format!("{count} checks, all hold")), "{part}");
     }
     assert_eq!(shown.matches("\nstatus 0\n").count(), all.len());
 }
@@ -150,4 +152,30 @@ fn a_page_loads_little() {
         fs::metadata(assets.join("state.bin.zst")).unwrap().len() / 1000
     });
     assert!(size < WIRE, "{size} bytes");
+}
+
+/// What a page does: it restores the machine, and types.
+const TYPES: &str = r#"
+const { Pane, PROMPT, restore } = await import(process.argv[1]);
+const vm = await restore(process.argv[2]);
+const pane = new Pane(vm, 0);
+await new Promise((done) => vm.add_listener("emulator-started", done));
+pane.press("echo $((6 * 7))\n");
+await pane.until("42\n");
+await pane.until(PROMPT);
+process.exit();
+"#;
+
+#[test]
+fn the_prompt_is_there_before_any_file_is_fetched() {
+    let Some(assets) = assets("the_prompt_is_there_before_any_file_is_fetched") else { return };
+    let script = project::root().unwrap().join("book/vm/machine.mjs");
+    let without = tempfile::tempdir().unwrap();
+    for name in LOADED {
+        symlink(assets.join(name), without.path().join(name)).unwrap();
+    }
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "-e", TYPES]).arg(script).arg(without.path());
+    let output = node.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -49,20 +49,20 @@ impl<'a> Workspace<'a> {
         }
     }
 
-    /// Adds the package of the workspace in `root` that lies in a folder of the same name, but for its
+    /// Adds a package of the workspace in `root`, in the same folder and by that name, but for its
     /// tests.
-    pub(super) fn copy(&mut self, path: &str) -> Result<()> {
-        let folder = self.root.join(path);
-        let name = path.rsplit('/').next().unwrap_or(path);
+    pub(super) fn copy(&mut self, name: &str) -> Result<()> {
+        let folder = self.root.join(name);
         let mut manifest = table(&folder.join("Cargo.toml"))?;
-        manifest.insert("package".to_string(), package(name));
+        let own_name = name.rsplit('/').next().unwrap_or(name);
+        manifest.insert("package".to_string(), package(own_name));
         // What only tests need takes long to compile.
         manifest.retain(|part, _| !["dev-dependencies", "lints"].contains(&part));
         let targets = manifest.get_mut("target").and_then(Value::as_table_mut);
         for (_, target) in targets.into_iter().flatten() {
             target.as_table_mut().and_then(|target| target.remove("dev-dependencies"));
         }
-        self.insert(path, &manifest);
+        self.insert(name, &manifest);
         for file in files(&folder)? {
             let path = file.strip_prefix(self.root).unwrap_or(&file).display().to_string();
             if path.contains("/src/") || path.ends_with("/steps.toml") {
@@ -74,6 +74,8 @@ impl<'a> Workspace<'a> {
 
     fn source(&mut self, path: &str, text: String) {
         let is_root = ROOTS.iter().any(|root| path.ends_with(root));
+        // Where this was compiled is nobody's business, and gone when it runs.
+        let text = text.replace("env!(\"CARGO_MANIFEST_DIR\")", "\"/book\"");
         let text = if is_root { BEFORE.to_string() + &text } else { text };
         self.files.push((path.to_string(), text));
     }
@@ -183,8 +185,10 @@ fn compile(sources: &Path, target: &Path, package: &str, root: &Path) -> Result<
         flags.push(format!("-Clink-arg=-B{}", folder.display()));
         flags.push(format!("-Clink-arg=-L{}", folder.display()));
     }
-    // Where this was compiled is nobody's business.
     flags.push(format!("--remap-path-prefix={}=/book", sources.display()));
+    if let Some(home) = home() {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args(["build", "--release", "--ignore-rust-version", "--target", TARGET])
@@ -195,6 +199,12 @@ fn compile(sources: &Path, target: &Path, package: &str, root: &Path) -> Result<
     cargo.env("CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER", "gcc");
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     tool::run(&mut cargo).map(drop)
+}
+
+/// Where cargo keeps the crates' sources.
+fn home() -> Option<PathBuf> {
+    let default = || Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"));
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(default)
 }
 
 /// gcc's files lie in a folder with its version.

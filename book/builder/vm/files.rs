@@ -140,3 +140,28 @@ pub(super) fn pack(cache: &Cache, files: &Files) -> Result<Packed> {
     })?;
     Ok(Packed { list: folder.join("list.json"), contents: folder.join("contents") })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_folders_files_by_their_hash_and_links() {
+        let mut files = Files::default();
+        files.file("usr/bin/a", 0o755, b"text".to_vec());
+        files.folder("/empty");
+        files.insert("bin", Entry::Link("usr/bin".to_string()));
+        let mut names = BTreeMap::new();
+        files.contents(&mut names);
+        assert_eq!(names.keys().collect::<Vec<_>>(), [b"text"]);
+        names.values_mut().for_each(|name| *name = "hash.zst".to_string());
+        let file = json!(["a", 4, CHANGED, 0o100_755, 0, 0, "hash.zst"]);
+        let bin = json!(["bin", 0, CHANGED, 0o040_755, 0, 0, [file]]);
+        let expected = json!([
+            ["bin", 7, CHANGED, 0o120_777, 0, 0, "usr/bin"],
+            ["empty", 0, CHANGED, 0o040_755, 0, 0, []],
+            ["usr", 0, CHANGED, 0o040_755, 0, 0, [bin]],
+        ]);
+        assert_eq!(files.list(&names), expected);
+    }
+}

@@ -19,6 +19,16 @@ const BUILT: [(&str, &str); 4] = [
     ("KBUILD_BUILD_VERSION", "1"),
 ];
 
+/// Most of the source is for other machines: to unpack it takes longer than it is worth.
+const UNUSED: [&str; 6] = [
+    "*/Documentation/*/*",
+    "*/drivers/gpu/*.[ch]",
+    "*/drivers/media/*.[ch]",
+    "*/drivers/net/ethernet/*.[ch]",
+    "*/drivers/net/wireless/*.[ch]",
+    "*/sound/*.[ch]",
+];
+
 /// Builds it and returns the file.
 pub(super) fn build(cache: &Cache, sources: &Path, packages: &Packages) -> Result<PathBuf> {
     let config = sources.join("kernel.config");
@@ -27,12 +37,13 @@ pub(super) fn build(cache: &Cache, sources: &Path, packages: &Packages) -> Resul
     // The same package is unpacked again when another one changes.
     let mut names = packages.files.iter().filter_map(|file| file.file_name()?.to_str());
     let version = names.find(|name| name.starts_with("linux-source-"));
-    let key = key((cache::read(&config)?, compiler, version));
+    let key = key((cache::read(&config)?, compiler, version, UNUSED));
     let folder = cache.get("kernel", key, |folder| {
         let source = folder.join("source");
         cache::create(&source)?;
-        let strip = "--strip-components=1";
-        tool::run(Command::new("tar").arg("xf").arg(&archive).arg("-C").arg(&source).arg(strip))?;
+        let mut tar = Command::new("tar");
+        tar.arg("xf").arg(&archive).arg("-C").arg(&source).arg("--strip-components=1");
+        tool::run(tar.args(UNUSED.map(|pattern| format!("--exclude={pattern}"))))?;
         compile(&source, &config)?;
         let image = source.join("arch/x86/boot/bzImage");
         fs::rename(&image, folder.join("bzImage")).context("cannot find the built kernel")?;

@@ -21,6 +21,10 @@ const TOOLS: [&str; 7] = [
     "seabios",
 ];
 
+/// What to do if that fails, though apt tried it several times.
+const AGAIN: &str = "cannot fetch Debian's packages. Is a mirror within reach? Then run it again: \
+                     what has been built stays";
+
 /// Fetched and unpacked packages.
 pub(super) struct Packages {
     /// `NAME_VERSION_ARCHITECTURE.deb`, in their order
@@ -45,7 +49,7 @@ pub(super) fn fetch(cache: &Cache, guest: Vec<String>, update: bool) -> Result<P
         let llvm = apt.depends(&library, "libllvm")?;
         let mut get = apt.command("apt-get");
         get.args(["-q", "download"]).args(&wanted).args([kernel, library, llvm]);
-        tool::run(get.current_dir(folder)).map(drop)
+        tool::run(get.current_dir(folder)).map(drop).context(AGAIN)
     })?;
     let mut files: Vec<PathBuf> = fs::read_dir(&folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
@@ -80,7 +84,7 @@ impl Apt {
             format!(
                 "Dir::State::Lists \"{place}/lists\";\nDir::State::status \"/dev/null\";\n\
                  Dir::Cache \"{place}\";\nAPT::Architectures {{ \"amd64\"; \"i386\"; }};\n\
-                 APT::Sandbox::User \"root\";\n"
+                 APT::Sandbox::User \"root\";\nAcquire::Retries \"5\";\n"
             ),
         )?;
         let apt = Self { settings };

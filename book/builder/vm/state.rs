@@ -23,8 +23,10 @@ pub(super) fn modules(cache: &Cache, sources: &Path) -> Result<PathBuf> {
                 .with_context(|| format!("cannot copy {name}"))?;
         }
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
-        tool::run(&mut npm).map(drop)
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=5"]);
+        tool::run(npm.current_dir(folder))
+            .map(drop)
+            .context("cannot fetch v86 and xterm.js. Is npm's registry within reach? Run it again")
     })?;
     Ok(folder.join("node_modules"))
 }

@@ -22,14 +22,15 @@ const AGENTS_FOLDER: &str = "book/agent";
 const AFTER: &str =
     "\n/// What this step does.\npub fn multi_call() -> std::process::ExitCode {\n    main()\n}\n";
 
-/// A step starts itself as /proc/self/exe, and a wrong one is called like the right one: only the
-/// kernel knows.
+/// A step starts itself as /proc/self/exe, and a wrong one is called like the right one: the kernel
+/// knows, as long as there is a /proc.
 const MAIN: &str = r#"//! Many programs in one.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let path = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    let called = || std::env::args_os().next().unwrap_or_default().into();
+    let path = std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| called());
     match path.file_name().and_then(|name| name.to_str()).unwrap_or_default() {
 PROGRAMS        _ => {
             eprintln!("error: there is no step in {}", path.display());
