@@ -138,10 +138,10 @@ class LinuxTerminal extends HTMLElement {
     // Resolves when there is a prompt: to true, or to false if it does not start, which is said.
     start(focus) {
         this.ready ??= this.boot(focus).then(() => true, async (error) => {
-            const { reason } = await import("./linux.mjs").catch(() => ({ reason: (it) => it.message }));
+            this.failures = (this.failures ?? 0) + 1;
             await this.end();
-            const way = ["Try again", () => this.start(true)];
-            this.say(`Linux does not start in this page: ${reason(error)}.`, way);
+            const why = this.reason?.(error) ?? error.message;
+            this.say(`Linux does not start in this page: ${why}.`, ["Try again", () => this.start(true)]);
             return false;
         });
         return this.ready;
@@ -160,13 +160,20 @@ class LinuxTerminal extends HTMLElement {
             throw new Error("this browser has no WebAssembly. Use another browser, or run the steps on Linux");
         }
         this.say("Linux is being loaded ...");
-        const linux = await import("./linux.mjs");
-        const size = (bytes) => (bytes / 1e6).toFixed(1);
-        const parts = await linux.load((bytes) => this.say(`Linux is being loaded: ${size(bytes)} MB ...`));
-        const [vm, { Pane }, typist] =
-            await Promise.all([linux.start(parts), import("./pane.mjs"), import("./typist.mjs")]);
-        Object.assign(this, { vm, typist });
-        this.open(Pane, parts.Terminal);
+        // A browser may remember that a module could not be loaded: then it gets another address.
+        const again = this.failures ? `?${this.failures}` : "";
+        const linux = await import(`./linux.mjs${again}`).catch(() => {
+            throw new Error("linux.mjs cannot be loaded");
+        });
+        this.reason = linux.reason;
+        const attempt = this.attempt = {};
+        const parts = await linux.load((bytes) => {
+            if (this.attempt === attempt) {
+                this.say(`Linux is being loaded: ${(bytes / 1e6).toFixed(1)} MB ...`);
+            }
+        }, again);
+        Object.assign(this, { vm: await linux.start(parts), typist: parts.typist });
+        this.open(parts.Pane, parts.Terminal);
         await this.prepare();
         this.sleepOrWake();
         this.watch = setInterval(() => this.listen(), 1000);
@@ -191,7 +198,6 @@ class LinuxTerminal extends HTMLElement {
             pane.terminal.textarea.addEventListener("focus", () => this.show(number));
             return pane;
         });
-        this.terminal = this.panes[0].terminal;
         this.panes.forEach((pane) => {
             pane.fit();
             pane.tell();
@@ -409,7 +415,7 @@ class LinuxTerminal extends HTMLElement {
         this.panes.forEach((pane) => pane.end());
         const vm = this.vm;
         Object.assign(this, { panes: [], silent: false, played: null, used: false });
-        this.vm = this.terminal = this.ready = this.channel = undefined;
+        this.vm = this.ready = this.channel = this.attempt = undefined;
         await vm?.destroy();
     }
 }
