@@ -5,6 +5,7 @@ use std::fmt::Write;
 use workshop::steps::Step;
 
 use crate::colour::escape;
+use crate::vm::site;
 
 /// From this step on half of what there is to see is seen from the host.
 const TWO_PANES: u8 = 5;
@@ -33,6 +34,9 @@ pub fn terminal(step: &Step, built: bool) -> String {
     );
     let riddles: Vec<&str> = step.sabotage.iter().map(|riddle| riddle.name.as_str()).collect();
     let _ = write!(html, " data-riddles=\"{}\"", escape(&riddles.join(" ")));
+    if site::PAGE.contains(&"picture.mjs") {
+        html += " data-picture";
+    }
     html + &format!("><p>{NOT_YET}</p></linux-terminal>\n")
 }
 
@@ -45,7 +49,9 @@ pub fn runs(command: &str) -> bool {
     let mut cargos = words.split(|word| *word == "cargo").skip(1);
     cargos.all(|after| match after {
         ["run", "-p", package, ..] => package.starts_with("step"),
-        ["workshop", "check" | "break", step, ..] => step.starts_with(|it: char| it.is_ascii_digit()),
+        ["workshop", "check" | "break", step, ..] => {
+            step.starts_with(|it: char| it.is_ascii_digit())
+        }
         _ => false,
     })
 }

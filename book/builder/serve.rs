@@ -97,7 +97,9 @@ fn converse(mut stream: &TcpStream, pages: &Path, builds: &Builds) -> Result<()>
     let url = first.split(' ').nth(1).unwrap_or_default();
     let (status, kind, body) = answer(url, pages, builds);
     let policy = match kind {
-        HTML => format!("Content-Security-Policy: {}\r\n", policy::of(&String::from_utf8_lossy(&body))),
+        HTML => {
+            format!("Content-Security-Policy: {}\r\n", policy::of(&String::from_utf8_lossy(&body)))
+        }
         _ => String::new(),
     };
     // What is packed already stays as it is.

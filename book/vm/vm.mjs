@@ -40,6 +40,8 @@ class LinuxTerminal extends HTMLElement {
             return;
         }
         this.build();
+        this.home = document.createComment("");
+        this.after(this.home);
         this.abilities = [
             [document, "visibilitychange", () => this.sleepOrWake()],
             [window, "pagehide", () => this.leaves()],
@@ -47,9 +49,11 @@ class LinuxTerminal extends HTMLElement {
             [document, "keydown", (event) => event.key === "F6" && this.turns(event)],
             [document, "focusin", ({ target }) => { this.last = this.contains(target) ? this.last : target; }],
             [NARROW, "change", () => this.dock()],
+            // What is folded around it does not hide it.
+            [window, "toggle", ({ target }) => !target.open && target !== this && target.contains(this) && this.stand(target)],
         ];
         for (const [target, event, handle] of this.abilities) {
-            target.addEventListener(event, handle);
+            target.addEventListener(event, handle, true);
         }
         this.themes = new MutationObserver(() => this.panes.forEach((pane) => pane.paint()));
         this.themes.observe(document.documentElement, { attributeFilter: ["class"] });
@@ -64,7 +68,7 @@ class LinuxTerminal extends HTMLElement {
             return;
         }
         for (const [target, event, handle] of this.abilities) {
-            target.removeEventListener(event, handle);
+            target.removeEventListener(event, handle, true);
         }
         this.themes.disconnect();
         this.playing?.abort();
@@ -174,6 +178,7 @@ class LinuxTerminal extends HTMLElement {
         }, again);
         Object.assign(this, { vm: await linux.start(parts), typist: parts.typist });
         this.open(parts.Pane, parts.Terminal);
+        this.draw();
         await this.prepare();
         this.sleepOrWake();
         this.watch = setInterval(() => this.listen(), 1000);
@@ -216,6 +221,16 @@ class LinuxTerminal extends HTMLElement {
             pane.press(begin[number]);
             return pane.until(() => pane.prompts.length > 0 && pane.waits(), 10_000, "its shell does not answer");
         }));
+    }
+
+    // Draws what the agent tells. Without it, too, one can work.
+    draw() {
+        if ("picture" in this.dataset && !this.picture.firstChild) {
+            import("./picture.mjs").then(
+                () => this.picture.append(document.createElement("live-picture")),
+                () => this.say("The picture of the kernel cannot be loaded."),
+            );
+        }
     }
 
     // Hands on what the agent writes.
@@ -315,6 +330,9 @@ class LinuxTerminal extends HTMLElement {
     dock(folded = this.folded) {
         this.folded = folded;
         const docked = this.classList.contains("runs") && !NARROW.matches;
+        if (docked && this.home.previousSibling !== this) {
+            this.stand(this.home);
+        }
         document.documentElement.classList.toggle("linux-docked", docked);
         document.documentElement.classList.toggle("linux-folded", docked && folded);
         this.classList.toggle("folded", folded);
@@ -329,11 +347,16 @@ class LinuxTerminal extends HTMLElement {
             return;
         }
         if (block.previousElementSibling !== this) {
-            this.moves = true;
-            block.before(this);
-            this.moves = false;
+            this.stand(block);
         }
         this.scrollIntoView();
+    }
+
+    // Stands before a place in the page; what runs in it runs on.
+    stand(place) {
+        this.moves = true;
+        place.before(this);
+        this.moves = false;
     }
 
     // F6 leads from the text to the pane, and back to where one was.

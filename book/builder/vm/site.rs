@@ -36,7 +36,7 @@ const MODULES: [(&str, &str); 6] = [
 const OWN: [&str; 2] = ["kernel.config", "options.mjs"];
 
 /// What comes from there and is a page's own part.
-pub(super) const PAGE: [&str; 6] =
+pub(crate) const PAGE: [&str; 6] =
     ["vm.mjs", "vm.css", "buttons.mjs", "linux.mjs", "pane.mjs", "typist.mjs"];
 
 /// What a page loads until it has a prompt.

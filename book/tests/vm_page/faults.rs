@@ -63,7 +63,8 @@ fn breaks_off(listener: &TcpListener) {
     let mut broken = false;
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
-        let mut question = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        let mut question =
+            BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
         let first = question.next().unwrap_or_default();
         question.take_while(|line| !line.is_empty()).for_each(drop);
         let mut answer = Vec::new();
@@ -99,7 +100,9 @@ fn a_download_that_breaks_off_can_be_tried_again() {
 
 #[test]
 fn a_machine_that_hangs_is_noticed_and_begun_anew() {
-    let Some(mut browser) = chromium("a_machine_that_hangs_is_noticed_and_begun_anew") else { return };
+    let Some(mut browser) = chromium("a_machine_that_hangs_is_noticed_and_begun_anew") else {
+        return;
+    };
     starts(&mut browser, &step(5));
     browser.run("document.querySelector('linux-terminal').vm.stop()");
     browser.press("p");
@@ -117,7 +120,8 @@ fn a_second_tab_has_a_machine_of_its_own_and_is_told() {
     let Some(mut browser) = chromium(name) else { return };
     starts(&mut browser, &step(5));
     assert_eq!(browser.run(&says("tab")), false);
-    let inside = "document.querySelector('iframe.other').contentDocument?.querySelector('linux-terminal')";
+    let inside =
+        "document.querySelector('iframe.other').contentDocument?.querySelector('linux-terminal')";
     browser.run(
         "document.body.append(Object.assign(document.createElement('iframe'),
         {className: 'other', src: location.href, width: 800, height: 800}))",
@@ -151,11 +155,17 @@ fn back_from_another_page_linux_goes_on_or_can_be_started() {
     browser.press("p");
     waits(&mut browser, &shows(0, "$ p"));
     browser.run("location.href = 'glossary.html'");
-    waits(&mut browser, "location.pathname === '/glossary.html' && document.readyState === 'complete'");
+    waits(
+        &mut browser,
+        "location.pathname === '/glossary.html' && document.readyState === 'complete'",
+    );
     browser.run("history.back()");
     waits(&mut browser, "document.querySelector('linux-terminal .start')");
     let kept = browser.run("document.querySelector('linux-terminal').matches('.runs')") == true;
-    println!("the browser has kept the page: {kept} {:?}", browser.events("Page.backForwardCacheNotUsed"));
+    println!(
+        "the browser has kept the page: {kept} {:?}",
+        browser.events("Page.backForwardCacheNotUsed")
+    );
     if kept {
         waits(&mut browser, &says("goes on where it was"));
         browser.run("document.querySelector('linux-terminal').panes[0].terminal.focus()");
@@ -165,4 +175,13 @@ fn back_from_another_page_linux_goes_on_or_can_be_started() {
         browser.run("document.querySelector('linux-terminal .start').click()");
         waits(&mut browser, &shows(0, "$ "));
     }
+    // As a browser says it to a page that it keeps.
+    for event in ["pagehide", "pageshow"] {
+        browser.run(&format!(
+            "dispatchEvent(new PageTransitionEvent('{event}', {{persisted: true}}))"
+        ));
+        let runs = browser.run("document.querySelector('linux-terminal').vm.is_running()");
+        assert_eq!(runs, event == "pageshow");
+    }
+    waits(&mut browser, &says("goes on where it was"));
 }

@@ -153,4 +153,3 @@ fn linux_starts_in_a_page_on_a_click() {
     let faults = browser.events("Runtime.exceptionThrown");
     assert!(faults.is_empty(), "{faults:?}");
 }
-

@@ -21,7 +21,9 @@ fn complaints(browser: &Browser) -> Vec<String> {
 
 /// What a page has asked for that is not the book's.
 fn foreign(browser: &Browser) -> Vec<String> {
-    let own = |url: &String| url.starts_with(&SITE.0) || url.starts_with("data:") || url.starts_with("blob:");
+    let own = |url: &String| {
+        url.starts_with(&SITE.0) || url.starts_with("data:") || url.starts_with("blob:")
+    };
     let requests = browser.events("Network.requestWillBeSent");
     let urls = requests.iter().map(|it| it["request"]["url"].as_str().unwrap().to_string());
     urls.filter(|url| !own(url)).collect()
@@ -32,7 +34,8 @@ fn pages_without_a_terminal_pay_next_to_nothing() {
     if !built("pages_without_a_terminal_pay_next_to_nothing") {
         return;
     }
-    let has_linux = |name: &str| steps::all().unwrap().iter().any(|it| format!("{}.html", it.folder) == name);
+    let has_linux =
+        |name: &str| steps::all().unwrap().iter().any(|it| format!("{}.html", it.folder) == name);
     for entry in fs::read_dir(&SITE.1).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -63,7 +66,10 @@ fn pages_without_a_terminal_pay_next_to_nothing() {
 #[test]
 fn a_book_without_linux_says_how_to_get_it() {
     let small = Small::new();
-    small.write("src/one.md", "# One\n\n{{#step 05}}\n\n{{#session step05 pid}}\n\n```console\n$ echo $$\n```\n");
+    small.write(
+        "src/one.md",
+        "# One\n\n{{#step 05}}\n\n{{#session step05 pid}}\n\n```console\n$ echo $$\n```\n",
+    );
     // It has no pages of other steps, which the bar of the steps names.
     assert!(small.build().unwrap_err().contains("leads nowhere"));
     let page = fs::read_to_string(small.root().join("out/one.html")).unwrap();
@@ -98,16 +104,49 @@ fn everyone_can_use_linux_in_a_page() {
     for (width, dark) in [(1700, false), (1200, true), (390, false), (390, true)] {
         browser.looks(width, dark);
         starts(&mut browser, &step(5));
-        browser.run("document.querySelector('linux-terminal').run('cargo run -p step05 run /bin/bash', 0)");
+        browser.run(
+            "document.querySelector('linux-terminal').run('cargo run -p step05 run /bin/bash', 0)",
+        );
         waits(&mut browser, &shows(0, "root@container"));
         browser.run(&axe);
         let found = browser.run(&axe::complaints(false));
         assert_eq!(found, json!([]), "{width}, dark {dark}");
         let wide = browser.run("document.documentElement.scrollWidth - innerWidth");
         assert!(wide.as_f64().unwrap() <= 0.0, "{width}: it is {wide} pixels too wide");
-        let columns = browser.run("document.querySelector('linux-terminal').panes[0].terminal.cols");
-        assert!(columns.as_u64().unwrap() >= if width > 1000 { 76 } else { 36 }, "{width}: {columns}");
+        let columns =
+            browser.run("document.querySelector('linux-terminal').panes[0].terminal.cols");
+        assert!(
+            columns.as_u64().unwrap() >= if width > 1000 { 76 } else { 36 },
+            "{width}: {columns}"
+        );
     }
+}
+
+#[test]
+fn on_a_phone_it_comes_to_what_is_run() {
+    let Some(mut browser) = chromium("on_a_phone_it_comes_to_what_is_run") else { return };
+    browser.looks(390, false);
+    browser.open(&step(5));
+    waits(&mut browser, "document.querySelector('linux-terminal .start')");
+    browser.run("document.querySelectorAll('main details').forEach((it) => { it.open = true; })");
+    browser.run("document.querySelector('figure.session .run-button').click()");
+    let linux = "document.querySelector('linux-terminal')";
+    waits(&mut browser, &shows(0, "$ unshare --pid"));
+    let follows = "nextElementSibling.matches('figure.session')";
+    assert_eq!(browser.run(&format!("{linux}.{follows}")), true);
+    assert_eq!(
+        browser.run(&format!("getComputedStyle({linux}.querySelector('.linux')).position")),
+        "static"
+    );
+    // It stays in sight when what is around it is folded, and when the page becomes wide.
+    browser.run(&format!("{linux}.closest('details').open = false"));
+    waits(&mut browser, &format!("{linux}.checkVisibility()"));
+    browser.looks(1200, false);
+    waits(&mut browser, &format!("{linux}.previousElementSibling.matches('link')"));
+    assert_eq!(
+        browser.run(&format!("getComputedStyle({linux}.querySelector('.linux')).position")),
+        "fixed"
+    );
 }
 
 #[test]
@@ -139,7 +178,14 @@ fn buttons_type_what_stands_beside_them() {
     waits(&mut browser, &shows(0, "root@container:/# "));
     let prompt = "[...document.querySelectorAll('.screen')].find((it) => it.textContent.includes('tmpfs scratch'))";
     browser.run(&format!("{prompt}.querySelector('.run-button').click()"));
-    waits(&mut browser, &format!("{} || {}", shows(0, "mount -t tmpfs scratch"), shows(1, "mount -t tmpfs scratch")));
+    waits(
+        &mut browser,
+        &format!(
+            "{} || {}",
+            shows(0, "mount -t tmpfs scratch"),
+            shows(1, "mount -t tmpfs scratch")
+        ),
+    );
     // What needs a compiler has none.
     assert_eq!(
         browser.run(

@@ -84,7 +84,10 @@ fn every_session_runs(browser: &mut dyn Page) {
             let (shown, recorded) =
                 (seen(&redact(shown.trim(), Path::new("/workshop"))), seen(&recorded(step, &name)));
             if shown != recorded {
-                faults.push(format!("== {} {name}\n{shown}\n== recorded\n{recorded}\n", step.package));
+                faults.push(format!(
+                    "== {} {name}\n{shown}\n== recorded\n{recorded}\n",
+                    step.package
+                ));
             }
         }
     }
