@@ -18,7 +18,7 @@ const INNER = `
 <section class="linux" aria-label="Linux in this page">
     <div class="linux-bar">
         <button type="button" class="start"></button>
-        <label class="always"><input type="checkbox"> always start it with a step</label>
+        <label class="always"><input type="checkbox"> always start it</label>
         <div class="tabs" role="group" aria-label="What is shown"></div>
         <div class="tools">
             <button type="button" class="check">Check</button>
