@@ -7,22 +7,19 @@ const at = (name) => new URL(name, import.meta.url).href;
 const STALLED = 20_000;
 // What is loaded stays, for the next start.
 const loaded = new Map();
-// A browser may remember that a module could not be loaded: asked for anew, it has another address.
-let tries = 0;
-
-// What starts a machine: v86's class, the terminal's, and the files. `progress` hears of bytes.
-export async function load(progress) {
-    const again = tries++ > 0 ? `?${tries}` : "";
+// What starts a machine: v86's class, the terminal's, what types, and the files. `progress` hears of
+// bytes, and `again` is added to the addresses of modules.
+export async function load(progress, again) {
     let bytes = 0;
     const file = (name) => fetched(name, (more) => progress(bytes += more));
     const module = (name) => import(at(name) + again).catch(() => {
         throw new Error(`${name} cannot be loaded`);
     });
-    const [{ V86 }, { Terminal }, wasm, state] = await Promise.all(
-        [module("libv86.mjs"), module("xterm.mjs"), file("v86.wasm"), file("state.bin.zst"), style("xterm.css")],
-    );
-    tries = 0;
-    return { V86, Terminal, wasm, state };
+    const [{ V86 }, { Terminal }, { Pane }, typist, wasm, state] = await Promise.all([
+        module("libv86.mjs"), module("xterm.mjs"), module("pane.mjs"), module("typist.mjs"),
+        file("v86.wasm"), file("state.bin.zst"), style("xterm.css"),
+    ]);
+    return { V86, Terminal, Pane, typist, wasm, state };
 }
 
 // A file's bytes.

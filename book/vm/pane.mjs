@@ -2,6 +2,11 @@
 // each prompt comes a character that terminals do not show.
 const PROMPT = 0x1e;
 
+// As in the recorded sessions.
+const COLUMNS = 80;
+// The letters' size, in pixels.
+const [SMALL, LARGE] = [12, 14];
+
 // A line that ends as prompts do.
 const WAITS = /(^|[^ ] ?)[$#>] $/;
 
@@ -13,7 +18,7 @@ export class Pane {
         this.prompts = [];
         this.heard = 0;
         this.terminal = new Terminal({
-            cols: 80, rows: 24, scrollback: 2000, fontSize: 13, lineHeight: 1.1, screenReaderMode: true,
+            cols: COLUMNS, rows: 24, scrollback: 2000, fontSize: SMALL, lineHeight: 1.1, screenReaderMode: true,
             fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono-font"),
             theme: colours(),
         });
@@ -53,7 +58,7 @@ export class Pane {
         this.vm.bus.send(`virtio-console${this.console}-input-bytes`, new TextEncoder().encode(keys));
     }
 
-    // As many columns and rows as fit, and 80 at most, as in the recorded sessions.
+    // As many columns and rows as fit; for all columns the letters may become smaller.
     fit() {
         const { terminal } = this;
         const screen = terminal.element?.querySelector(".xterm-screen");
@@ -61,9 +66,12 @@ export class Pane {
         if (!screen?.clientWidth || !room.clientHeight) {
             return;
         }
-        const [cell, line] = [screen.clientWidth / terminal.cols, screen.clientHeight / terminal.rows];
-        const columns = Math.max(20, Math.min(80, Math.floor((room.clientWidth - 14) / cell)));
-        const rows = Math.max(4, Math.floor(room.clientHeight / line));
+        const now = terminal.options.fontSize;
+        const [cell, line] = [screen.clientWidth / terminal.cols / now, screen.clientHeight / terminal.rows / now];
+        const size = Math.max(SMALL, Math.min(LARGE, Math.floor((room.clientWidth - 20) / cell / COLUMNS)));
+        const columns = Math.max(20, Math.min(COLUMNS, Math.floor((room.clientWidth - 20) / cell / size)));
+        const rows = Math.max(4, Math.floor(room.clientHeight / line / size));
+        terminal.options.fontSize = size;
         if (columns !== terminal.cols || rows !== terminal.rows) {
             terminal.resize(columns, rows);
             this.tell();

@@ -18,7 +18,7 @@ const INNER = `
 <section class="linux" aria-label="Linux in this page">
     <div class="linux-bar">
         <button type="button" class="start"></button>
-        <label class="always"><input type="checkbox"> always start it with a step</label>
+        <label class="always"><input type="checkbox"> always start it</label>
         <div class="tabs" role="group" aria-label="What is shown"></div>
         <div class="tools">
             <button type="button" class="check">Check</button>
@@ -40,6 +40,8 @@ class LinuxTerminal extends HTMLElement {
             return;
         }
         this.build();
+        this.home = document.createComment("");
+        this.after(this.home);
         this.abilities = [
             [document, "visibilitychange", () => this.sleepOrWake()],
             [window, "pagehide", () => this.leaves()],
@@ -47,9 +49,11 @@ class LinuxTerminal extends HTMLElement {
             [document, "keydown", (event) => event.key === "F6" && this.turns(event)],
             [document, "focusin", ({ target }) => { this.last = this.contains(target) ? this.last : target; }],
             [NARROW, "change", () => this.dock()],
+            // What is folded around it does not hide it.
+            [window, "toggle", ({ target }) => !target.open && target !== this && target.contains(this) && this.stand(target)],
         ];
         for (const [target, event, handle] of this.abilities) {
-            target.addEventListener(event, handle);
+            target.addEventListener(event, handle, true);
         }
         this.themes = new MutationObserver(() => this.panes.forEach((pane) => pane.paint()));
         this.themes.observe(document.documentElement, { attributeFilter: ["class"] });
@@ -64,7 +68,7 @@ class LinuxTerminal extends HTMLElement {
             return;
         }
         for (const [target, event, handle] of this.abilities) {
-            target.removeEventListener(event, handle);
+            target.removeEventListener(event, handle, true);
         }
         this.themes.disconnect();
         this.playing?.abort();
@@ -138,10 +142,10 @@ class LinuxTerminal extends HTMLElement {
     // Resolves when there is a prompt: to true, or to false if it does not start, which is said.
     start(focus) {
         this.ready ??= this.boot(focus).then(() => true, async (error) => {
-            const { reason } = await import("./linux.mjs").catch(() => ({ reason: (it) => it.message }));
+            this.failures = (this.failures ?? 0) + 1;
             await this.end();
-            const way = ["Try again", () => this.start(true)];
-            this.say(`Linux does not start in this page: ${reason(error)}.`, way);
+            const why = this.reason?.(error) ?? error.message;
+            this.say(`Linux does not start in this page: ${why}.`, ["Try again", () => this.start(true)]);
             return false;
         });
         return this.ready;
@@ -160,15 +164,21 @@ class LinuxTerminal extends HTMLElement {
             throw new Error("this browser has no WebAssembly. Use another browser, or run the steps on Linux");
         }
         this.say("Linux is being loaded ...");
-        const linux = await import("./linux.mjs");
-        const size = (bytes) => (bytes / 1e6).toFixed(1);
-        const parts = await linux.load((bytes) => this.say(`Linux is being loaded: ${size(bytes)} MB ...`));
-        const [vm, { Pane }, typist] =
-            await Promise.all([linux.start(parts), import("./pane.mjs"), import("./typist.mjs")]);
-        Object.assign(this, { vm, typist });
-        // Without it the machine is as good.
-        linux.picture(this.picture).catch(() => {});
-        this.open(Pane, parts.Terminal);
+        // A browser may remember that a module could not be loaded: then it gets another address.
+        const again = this.failures ? `?${this.failures}` : "";
+        const linux = await import(`./linux.mjs${again}`).catch(() => {
+            throw new Error("linux.mjs cannot be loaded");
+        });
+        this.reason = linux.reason;
+        const attempt = this.attempt = {};
+        const parts = await linux.load((bytes) => {
+            if (this.attempt === attempt) {
+                this.say(`Linux is being loaded: ${(bytes / 1e6).toFixed(1)} MB ...`);
+            }
+        }, again);
+        Object.assign(this, { vm: await linux.start(parts), typist: parts.typist });
+        this.open(parts.Pane, parts.Terminal);
+        linux.picture(this.picture).catch(() => this.say("The picture of the kernel cannot be loaded."));
         await this.prepare();
         this.sleepOrWake();
         this.watch = setInterval(() => this.listen(), 1000);
@@ -193,7 +203,6 @@ class LinuxTerminal extends HTMLElement {
             pane.terminal.textarea.addEventListener("focus", () => this.show(number));
             return pane;
         });
-        this.terminal = this.panes[0].terminal;
         this.panes.forEach((pane) => {
             pane.fit();
             pane.tell();
@@ -311,6 +320,9 @@ class LinuxTerminal extends HTMLElement {
     dock(folded = this.folded) {
         this.folded = folded;
         const docked = this.classList.contains("runs") && !NARROW.matches;
+        if (docked && this.home.previousSibling !== this) {
+            this.stand(this.home);
+        }
         document.documentElement.classList.toggle("linux-docked", docked);
         document.documentElement.classList.toggle("linux-folded", docked && folded);
         this.classList.toggle("folded", folded);
@@ -325,11 +337,16 @@ class LinuxTerminal extends HTMLElement {
             return;
         }
         if (block.previousElementSibling !== this) {
-            this.moves = true;
-            block.before(this);
-            this.moves = false;
+            this.stand(block);
         }
         this.scrollIntoView();
+    }
+
+    // Stands before a place in the page; what runs in it runs on.
+    stand(place) {
+        this.moves = true;
+        place.before(this);
+        this.moves = false;
     }
 
     // F6 leads from the text to the pane, and back to where one was.
@@ -411,7 +428,7 @@ class LinuxTerminal extends HTMLElement {
         this.panes.forEach((pane) => pane.end());
         const vm = this.vm;
         Object.assign(this, { panes: [], silent: false, played: null, used: false });
-        this.vm = this.terminal = this.ready = this.channel = undefined;
+        this.vm = this.ready = this.channel = this.attempt = undefined;
         await vm?.destroy();
     }
 }

@@ -38,7 +38,7 @@ const MODULES: [(&str, &str); 6] = [
 const OWN: [&str; 2] = ["kernel.config", "options.mjs"];
 
 /// What comes from there and is a page's own part.
-pub(super) const PAGE: [&str; 8] = [
+pub(crate) const PAGE: [&str; 8] = [
     "vm.mjs",
     "vm.css",
     "buttons.mjs",

@@ -37,7 +37,7 @@ impl Firefox {
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
             line.strip_prefix("WebDriver BiDi listening on ws://").map(str::to_string)
         });
-        let address = address.expect("Firefox does not start");
+        let address = address.unwrap_or_else(|| panic!("Firefox does not start"));
         // Firefox must never wait for somebody who reads what else it says.
         std::thread::spawn(move || lines.for_each(drop));
         let stream = TcpStream::connect(&address).unwrap();

@@ -1,9 +1,13 @@
 //! What can go wrong is provoked, said in a line, and has a way on.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
 use serde_json::json;
 
 use crate::support::Browser;
-use crate::{IS_IN_PANE, chromium, says, shows, starts, step, waits};
+use crate::{IS_IN_PANE, SITE, chromium, says, shows, starts, step, waits};
 
 const BUTTON: &str = "document.querySelector('linux-terminal .ways button').click()";
 
@@ -53,25 +57,43 @@ fn a_failed_download_can_be_tried_again() {
     }
 }
 
+/// Serves what the book's server does; but the connection breaks in the middle of the first state.
+fn breaks_off(listener: &TcpListener) {
+    let server = SITE.0.trim_start_matches("http://").trim_end_matches('/');
+    let mut broken = false;
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let mut question =
+            BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        let first = question.next().unwrap_or_default();
+        question.take_while(|line| !line.is_empty()).for_each(drop);
+        let mut answer = Vec::new();
+        let mut upstream = TcpStream::connect(server).unwrap();
+        // The question for the next build, which waits, has no answer here.
+        if first.contains("/.changed") {
+            continue;
+        }
+        write!(upstream, "{first}\r\n\r\n").unwrap();
+        upstream.read_to_end(&mut answer).unwrap();
+        if first.contains("state.bin.zst") && !std::mem::replace(&mut broken, true) {
+            answer.truncate(answer.len() / 2);
+        }
+        // A browser that has hung up wants none.
+        let _ = stream.write_all(&answer);
+    }
+}
+
 #[test]
 fn a_download_that_breaks_off_can_be_tried_again() {
     let name = "a_download_that_breaks_off_can_be_tried_again";
     let Some(mut browser) = chromium(name) else { return };
-    let network = |browser: &mut Browser, offline: bool, speed: i32| {
-        let conditions = json!({
-            "offline": offline, "latency": 0, "downloadThroughput": speed, "uploadThroughput": speed
-        });
-        browser.call("Network.emulateNetworkConditions", &conditions);
-    };
-    browser.call("Network.setCacheDisabled", &json!({"cacheDisabled": true}));
-    browser.open(&step(5));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || breaks_off(&listener));
+    browser.open(&step(5).replace(&SITE.0, &address));
     waits(&mut browser, "document.querySelector('linux-terminal .start')");
-    network(&mut browser, false, 3_000_000);
     browser.run("document.querySelector('linux-terminal .start').click()");
-    waits(&mut browser, &says("2."));
-    network(&mut browser, true, 0);
-    waits(&mut browser, &says("to its end"));
-    network(&mut browser, false, -1);
+    waits(&mut browser, &says("state.bin.zst cannot be loaded to its end"));
     browser.run(BUTTON);
     waits(&mut browser, &shows(0, "$ "));
 }
@@ -140,7 +162,10 @@ fn back_from_another_page_linux_goes_on_or_can_be_started() {
     browser.run("history.back()");
     waits(&mut browser, "document.querySelector('linux-terminal .start')");
     let kept = browser.run("document.querySelector('linux-terminal').matches('.runs')") == true;
-    println!("the browser has kept the page: {kept}");
+    println!(
+        "the browser has kept the page: {kept} {:?}",
+        browser.events("Page.backForwardCacheNotUsed")
+    );
     if kept {
         waits(&mut browser, &says("goes on where it was"));
         browser.run("document.querySelector('linux-terminal').panes[0].terminal.focus()");
@@ -150,4 +175,13 @@ fn back_from_another_page_linux_goes_on_or_can_be_started() {
         browser.run("document.querySelector('linux-terminal .start').click()");
         waits(&mut browser, &shows(0, "$ "));
     }
+    // As a browser says it to a page that it keeps.
+    for event in ["pagehide", "pageshow"] {
+        browser.run(&format!(
+            "dispatchEvent(new PageTransitionEvent('{event}', {{persisted: true}}))"
+        ));
+        let runs = browser.run("document.querySelector('linux-terminal').vm.is_running()");
+        assert_eq!(runs, event == "pageshow");
+    }
+    waits(&mut browser, &says("goes on where it was"));
 }
