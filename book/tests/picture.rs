@@ -66,7 +66,7 @@ fn told(assets: &Path, lines: &str) -> (Vec<Value>, String) {
 }
 
 /// The elements of a list that fit.
-fn which<'a>(of: &'a Value, fits: impl Fn(&Value) -> bool) -> Vec<&'a Value> {
+fn which(of: &Value, fits: impl Fn(&Value) -> bool) -> Vec<&Value> {
     of.as_array().unwrap().iter().filter(|it| fits(it)).collect()
 }
 
