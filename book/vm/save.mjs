@@ -14,6 +14,9 @@ const CLEAR = [
     "umount /mnt",
 ].join("; ");
 
+// How long it may take to a prompt, on a machine that does much else.
+const BOOT = 300_000;
+
 let console = "";
 const vm = await start(v86, {
     bios: file(`${bios}/bios.bin`),
@@ -26,7 +29,7 @@ vm.add_listener("serial0-output-byte", (byte) => { console += String.fromCharCod
 const panes = [0, 1].map((number) => new Pane(vm, number));
 try {
     for (const pane of panes) {
-        await pane.until(PROMPT);
+        await pane.until(PROMPT, BOOT);
     }
     panes[1].press(` ${CLEAR}\n`);
     await panes[1].until(PROMPT);
