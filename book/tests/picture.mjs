@@ -1,7 +1,7 @@
 // Types lines into the machine and tells what its agent said of it after each: node picture.mjs ASSETS
 // prints for every line of stdin, `1> ` or `2> ` before it as in sessions, the agent's line once it
 // fits: after ` ==> ` stands what JavaScript says of the state as `it`. How long that took goes to stderr.
-// At the end comes {"share": how much of a processor the agent takes in a busy machine, in percent}.
+// At the end comes {"share": how much of the machine the agent takes while a container waits, in percent}.
 import fs from "node:fs";
 import { file, Pane, PROMPT, sleep, start } from "../vm/machine.mjs";
 
@@ -35,14 +35,11 @@ async function until(fits) {
     }
 }
 
-// How much of a processor this takes for a while, in percent: the machine's own time would count
-// what others take from us.
-async function share() {
-    const before = process.cpuUsage();
-    const begin = performance.now();
-    await sleep(6000);
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / (performance.now() - begin) / 10;
+// The agent's time and the machine's, in hundredths of a second.
+async function times() {
+    panes[1].press(" echo $(cut -d' ' -f14,15 /proc/$(pgrep -x agent)/stat) $(cut -d' ' -f1 /proc/uptime)\n");
+    const [, user, system, up] = /\n(\d+) (\d+) (\S+)\n/.exec(await panes[1].until(PROMPT));
+    return [Number(user) + Number(system), 100 * up];
 }
 
 for (const line of fs.readFileSync(0, "utf8").split("\n").filter((line) => line !== "")) {
@@ -56,9 +53,10 @@ for (const line of fs.readFileSync(0, "utf8").split("\n").filter((line) => line 
     process.stderr.write(`${typed}: ${Date.now() - begin} ms\n`);
     process.stdout.write(`${found}\n`);
 }
-// With something to tell, and then without the agent.
-panes[0].press("ping -i .2 127.0.0.1 > /dev/null\n");
-const all = await share();
-panes[1].press("kill -STOP $(pgrep -x agent)\n");
-process.stdout.write(`${JSON.stringify({ share: all - await share() })}\n`);
+panes[0].press("cargo run -p step10 run sleep 12345\n");
+await sleep(5000);
+const [busy, up] = await times();
+await sleep(10_000);
+const [busyAfter, upAfter] = await times();
+process.stdout.write(`${JSON.stringify({ share: (100 * (busyAfter - busy)) / (upAfter - up) })}\n`);
 process.exit();

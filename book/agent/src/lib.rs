@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use cgroups::Cgroups;
-use inside::{Doors, Visitor};
+use inside::{Doors, Seen, Visitor};
 use json::{array, number, object, text};
 use netlink::Link;
 use processes::{KINDS, Looker, Process};
@@ -97,6 +97,17 @@ pub struct Watcher {
     processes: Looker,
     shown: Vec<u32>,
     inside: Visitor,
+    around: Around,
+}
+
+/// What is around the processes: half of the work of a look.
+#[derive(Default)]
+struct Around {
+    /// Of each namespace of [`MNT`], [`NET`] and [`UTS`], one process
+    doors: [Doors; 3],
+    seen: Seen,
+    overlays: Vec<String>,
+    is_old: bool,
 }
 
 impl Watcher {
@@ -107,11 +118,12 @@ impl Watcher {
     pub fn start() -> io::Result<Self> {
         let load = File::open("/proc/loadavg")?;
         let (processes, inside) = (Looker::default(), Visitor::start()?);
-        Ok(Self { load, newest: None, processes, shown: Vec::new(), inside })
+        let around = Around::default();
+        Ok(Self { load, newest: None, processes, shown: Vec::new(), inside, around })
     }
 
-    /// Whether something may have changed since the last look: there was a new process, or one that
-    /// matters has run. A look takes ten times as long as this.
+    /// Whether there may be something to tell: since the last look there was a new process, or one that
+    /// matters has run, or not all was looked at. A look takes ten times as long as this.
     fn may_have_changed(&mut self) -> io::Result<bool> {
         let mut load = [0; 64];
         let length = self.load.read_at(&mut load, 0)?;
@@ -120,7 +132,7 @@ impl Watcher {
             String::from_utf8_lossy(&load[..length]).split(' ').next_back().map(str::to_string);
         let is_new = newest != self.newest;
         self.newest = newest;
-        Ok(is_new || self.processes.have_run(&self.shown))
+        Ok(is_new || self.around.is_old || self.processes.have_run(&self.shown))
     }
 
     /// What there is now, as a line.
@@ -134,17 +146,15 @@ impl Watcher {
         let host = own.ok_or(io::ErrorKind::NotFound)?.namespaces;
         let cgroups = Cgroups::read();
         let shown: Vec<&Process> = shown(&all, &host, &cgroups);
-        self.shown = shown.iter().map(|process| process.pid).collect();
-        // Of each namespace, one process. The machine's own are in those of the host.
-        let doors = |kind: usize| -> Doors {
+        // The machine's own are in the namespaces of the host.
+        let doors = [MNT, NET, UTS].map(|kind| -> Doors {
             let others = shown.iter().rev().map(|process| (process.namespaces[kind], process.pid));
-            others
-                .chain([(host[kind], std::process::id())])
-                .filter(|(inode, _)| *inode != 0)
-                .collect()
-        };
-        let seen = self.inside.look(doors(UTS), doors(NET));
-        let overlays = doors(MNT).into_iter().flat_map(|(inode, pid)| mounts::overlays(pid, inode));
+            let all = others.chain([(host[kind], std::process::id())]);
+            all.filter(|(inode, _)| *inode != 0).collect()
+        });
+        let pids: Vec<_> = shown.iter().map(|process| process.pid).collect();
+        self.look_around(doors, pids);
+        let Around { seen, overlays, .. } = &self.around;
         let names = KINDS.iter().zip(host).map(|(kind, inode)| (*kind, inode.to_string()));
         let hostnames: Vec<_> =
             seen.hostnames.iter().map(|(ns, name)| (ns.to_string(), text(name))).collect();
@@ -159,10 +169,24 @@ impl Watcher {
                     shown.iter().map(|process| told(process, &host, cgroups.of.get(&process.pid))),
                 ),
             ),
-            ("overlays", array(overlays)),
+            ("overlays", array(overlays.iter().cloned())),
             ("cgroups", array(cgroups.all)),
             ("links", links(&seen.links)),
         ]))
+    }
+
+    /// Where there are other processes or namespaces than before, at once; else every other time.
+    fn look_around(&mut self, doors: [Doors; 3], shown: Vec<u32>) {
+        let same = doors == self.around.doors && shown == self.shown;
+        self.shown = shown;
+        if same && !self.around.is_old {
+            self.around.is_old = true;
+            return;
+        }
+        let [mnt, net, uts] = &doors;
+        let overlays = mnt.iter().flat_map(|(inode, pid)| mounts::overlays(*pid, *inode)).collect();
+        let seen = self.inside.look(uts.clone(), net.clone());
+        self.around = Around { doors, seen, overlays, is_old: false };
     }
 }
 

@@ -58,13 +58,14 @@ impl Looker {
             // It may end at any time.
             let Some(status) = read(pid, "status") else { continue };
             // One that has not run since has not changed what is its own.
-            if let Some(same) = self.known.remove(&pid).filter(|known| known.status == status) {
-                processes.push(same);
+            let known = self.known.remove(&pid);
+            if let Some(same) = known.as_ref().filter(|known| known.status == status) {
+                processes.push(same.clone());
                 continue;
             }
             match read(pid, "stat").as_deref().and_then(stat) {
                 Some(stat) if stat.is_kernel_thread => drop(threads.insert(pid)),
-                Some(stat) => processes.push(process(pid, stat, status)),
+                Some(stat) => processes.push(process(pid, stat, status, known)),
                 None => {}
             }
         }
@@ -81,10 +82,14 @@ impl Looker {
     }
 }
 
-fn process(pid: u32, stat: Stat, status: String) -> Process {
+fn process(pid: u32, stat: Stat, status: String, known: Option<Process>) -> Process {
+    let namespaces = KINDS.map(|kind| namespace(pid, kind).unwrap_or(0));
+    // One that has ended has given all this back, and is shown where it was until it is waited for.
+    if let Some(known) = known.filter(|_| namespaces.contains(&0)) {
+        return Process { stat, status, ..known };
+    }
     let command = read(pid, "cmdline").map(|text| text.trim_end().to_string());
     let command = command.filter(|text| !text.is_empty()).unwrap_or_else(|| stat.name.clone());
-    let namespaces = KINDS.map(|kind| namespace(pid, kind).unwrap_or(0));
     let root = fs::read_link(format!("/proc/{pid}/root"));
     let root = root.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
     Process { pid, stat, pids: pids(&status), command, namespaces, root, status }
@@ -138,6 +143,12 @@ fn pids(status: &str) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
     use super::*;
 
     #[test]
@@ -167,6 +178,34 @@ mod tests {
         assert_eq!(inode("mnt:[4026531841]"), Some(4_026_531_841));
         assert_eq!(inode("/dev/null"), None);
         assert_eq!(pids("Name:\tbash\nNSpid:\t1034\t1\nNSpgid:\t1034\t1\n"), [1034, 1]);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_stays_where_it_was() {
+        let mut child = Command::new("sleep").arg("86422").spawn().unwrap();
+        let mut looker = Looker::default();
+        let mut look = || {
+            let all = looker.look().unwrap();
+            all.into_iter().find(|it| it.pid == child.id() && it.command == "sleep 86422")
+        };
+        let start = Instant::now();
+        let before = loop {
+            if let Some(process) = look() {
+                break process;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20));
+        };
+        kill(Pid::from_raw(before.pid.cast_signed()), Signal::SIGKILL).unwrap();
+        let after = loop {
+            let process = look().unwrap();
+            if process.stat.state == 'Z' {
+                break process;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20));
+        };
+        child.wait().unwrap();
+        assert_eq!(after.namespaces, before.namespaces);
+        assert_eq!((after.root, after.command), (before.root, before.command));
     }
 
     #[test]
