@@ -5,7 +5,6 @@ use std::fmt::Write;
 use workshop::steps::Step;
 
 use crate::colour::escape;
-use crate::vm::site;
 
 /// From this step on half of what there is to see is seen from the host.
 const TWO_PANES: u8 = 5;
@@ -34,9 +33,6 @@ pub fn terminal(step: &Step, built: bool) -> String {
     );
     let riddles: Vec<&str> = step.sabotage.iter().map(|riddle| riddle.name.as_str()).collect();
     let _ = write!(html, " data-riddles=\"{}\"", escape(&riddles.join(" ")));
-    if site::PAGE.contains(&"picture.mjs") {
-        html += " data-picture";
-    }
     html + &format!("><p>{NOT_YET}</p></linux-terminal>\n")
 }
 
