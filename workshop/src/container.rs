@@ -251,7 +251,8 @@ pub(crate) fn shell_status(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-fn shorten(text: &str) -> String {
+/// A few words of what was printed, in a line.
+pub(crate) fn shorten(text: &str) -> String {
     let line = text.lines().collect::<Vec<_>>().join(" / ");
     match line.char_indices().nth(160) {
         Some((end, _)) => format!("{}...", &line[..end]),

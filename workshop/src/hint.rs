@@ -31,6 +31,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut progress = Progress::read(&project::root()?)?;
     let step = options.step.map_or_else(|| progress.at(), Ok)?;
     let entry = progress.entry(step).unwrap_or_default();
+    if entry.done && options.step.is_none() {
+        let done = format!("Step {:02} is done: all its checks held. Next: ", step.number);
+        output::print(&format!("{done}{}\n", "cargo workshop start".bold()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let last = step.hints.len();
     let level = options.level.map_or(entry.hints + 1, usize::from).min(last);
     let (hint, about) = hint(step, &entry, level)?;

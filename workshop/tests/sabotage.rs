@@ -275,11 +275,11 @@ fn on_a_terminal_it_asks_until_it_understands() {
     let mut terminal = start("break-asked");
     let shown = terminal.wait_for("Which checks turn red?\n", patience).unwrap();
     assert!(shown.contains("+++ the riddle quiet\n"), "{shown}");
-    terminal.wait_for("\n  6 streams: ", patience).unwrap();
+    terminal.wait_for("\n  7 streams: ", patience).unwrap();
     terminal.wait_for("\n> ", patience).unwrap();
-    terminal.press("12\n").unwrap();
-    terminal.wait_for("there is no check 12. They have the numbers 1 to 11\n> ", patience).unwrap();
-    terminal.press("6, killed\n").unwrap();
+    terminal.press("13\n").unwrap();
+    terminal.wait_for("there is no check 13. They have the numbers 1 to 12\n> ", patience).unwrap();
+    terminal.press("7, killed\n").unwrap();
     terminal.wait_for("1 of 1 found, 1 wrongly named\n", patience).unwrap();
     assert_eq!(terminal.end(patience).unwrap(), 0);
 

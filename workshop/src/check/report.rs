@@ -12,7 +12,7 @@ use super::{Candidate, SKIPPED};
 use crate::checks::mistakes::Mistake;
 use crate::checks::{self, Check, Kind, Stage, Verdict};
 use crate::steps::{self, Step};
-use crate::{output, terminal};
+use crate::{mine, output, terminal};
 
 /// One check's verdict on one binary.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -134,6 +134,14 @@ impl Tally {
             return format!("  {} {since} {title}\n", "✓".green().bold());
         }
         let line = |label: &str, text: &str| self.labelled(label, text);
+        // What goes wrong before a check can look goes wrong for all that come after.
+        let twin = |it: &&Report| {
+            it.is_red() && it.stage == report.stage && it.verdict.found == verdict.found
+        };
+        if let Some(earlier) = self.reports.iter().find(twin) {
+            let same = format!("the same as under \"{}\"", earlier.title);
+            return format!("  {} {since} {title}\n{}", "✗".red().bold(), line("it says", &same));
+        }
         [
             format!("  {} {since} {title}\n", "✗".red().bold()),
             line("expected", &verdict.expected),
@@ -171,7 +179,9 @@ impl Tally {
                 && earlier.mistake.as_ref().is_some_and(|it| it.name == mistake.name)
         };
         match self.reports.iter().find(told) {
-            Some(earlier) => format!("The same as under \"{}\".", earlier.title),
+            Some(earlier) => {
+                format!("Perhaps the same as under \"{}\": mend that first.", earlier.title)
+            }
             None => mistake.says.clone(),
         }
     }
@@ -189,8 +199,9 @@ impl Tally {
         let verdict = match (red, skipped) {
             (0, 0) => format!("{all} checks, all hold").green(),
             (0, _) => format!("{all} checks, {skipped} skipped, which is no pass").yellow(),
+            (1, 0) => format!("{all} checks, 1 does not hold").red(),
             (_, 0) => format!("{all} checks, {red} do not hold").red(),
-            _ => format!("{all} checks, {red} do not hold, {skipped} skipped").red(),
+            _ => format!("{all} checks, not holding: {red}, skipped: {skipped}").red(),
         };
         text += &format!("{}\n", verdict.bold());
         if skipped > 0 {
@@ -215,6 +226,12 @@ pub(super) fn what_next(step: &Step, tally: &Tally) -> Result<String> {
     let exercise = format!("One more thing to try: {}", step.exercise);
     let mut text = format!("{}\n", output::wrap(&exercise, terminal::text_width()).join("\n"));
     text += &format!("Riddles about it: {}\n", command(&format!("break {:02}", step.number)));
+    let left = mine::marks()?;
+    if left > 0 {
+        let mark = if left == 1 { "mark is" } else { "marks are" };
+        text +=
+            &format!("{left} {mark} still in {}/src/main.rs: take out what is done\n", mine::NAME);
+    }
     if let Some(next) = next {
         text += &format!("The next step, {}: {}\n", next.title, command("start"));
     } else {

@@ -6,7 +6,7 @@ use super::Stage::Step;
 use super::uts::hostname_of;
 use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::cage::HOSTNAME;
-use crate::container::token;
+use crate::container::{shorten, token};
 use crate::kernel;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -93,7 +93,7 @@ fn says_child(lab: &Lab) -> Result<Verdict> {
     let holds = matches!((says("Running"), says("Running in child")), (Some(run), Some(child)) if run < child);
     let expected = format!("Running [...], then Running in child [/bin/sh -c : {word}]");
     let meaning = "The child gets the command and all its arguments from `run`.";
-    Ok(Verdict::new(holds, expected, lines.join(" / "), meaning))
+    Ok(Verdict::new(holds, expected, shorten(&lines.join("\n")), meaning))
 }
 
 fn child_inside(lab: &Lab) -> Result<Verdict> {

@@ -67,7 +67,7 @@ pub(super) const CHECKS: &[Check] = &[
         since: Step(2),
         until: LAST,
         kind: Kind::New,
-        by_hand: "cargo run -p stepNN run sleep 100, press Ctrl-C, then echo $?",
+        by_hand: "cargo run -p stepNN run sh -c 'trap \"exit 7\" INT; sleep 20', press Ctrl-C, then echo $? (7)",
         probe: terminal,
     },
     Check {

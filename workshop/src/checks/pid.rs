@@ -1,5 +1,6 @@
 //! Step 05: a PID namespace (pid_namespaces(7)).
 
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -61,11 +62,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "job-control",
-        title: "an interactive shell has job control",
+        title: "an interactive shell has job control, and Ctrl-Z stops no container for good",
         since: Step(5),
         until: LAST,
         kind: Kind::Duty,
-        by_hand: "cargo run -p stepNN run /bin/sh, then sleep 100, Ctrl-Z, jobs",
+        by_hand: "cargo run -p stepNN run /bin/sh, then sleep 100, Ctrl-Z, jobs; and run sleep 5, Ctrl-Z",
         probe: job_control,
     },
 ];
@@ -207,5 +208,32 @@ pub(super) fn job_control(lab: &Lab) -> Result<Verdict> {
         None if alive => "the shell did not end".to_string(),
         None => "after Ctrl-Z the shell did not come back".to_string(),
     };
-    Ok(Verdict::new(ended && complaint.is_none(), expected, found, meaning))
+    if !ended || complaint.is_some() {
+        return Ok(Verdict::new(false, expected, found, meaning));
+    }
+    goes_on_after_ctrl_z(lab)
+}
+
+/// Nobody outside could continue the command: `run` waits for its end.
+fn goes_on_after_ctrl_z(lab: &Lab) -> Result<Verdict> {
+    let mut terminal =
+        Terminal::start(lab.cage, &lab.subject.command_line(&["sleep", "31"]), |_| {})?;
+    let mut command = None;
+    until(PATIENCE, || {
+        let words = ["sleep", "31"];
+        let mut all = lab.cage.processes().into_iter();
+        command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|it| it == words));
+        command.is_some() || terminal.is_over()
+    });
+    let command = command.context("the command does not run")?;
+    terminal.press("\x1a")?;
+    // Long enough to be stopped, and to be continued.
+    thread::sleep(Duration::from_millis(300));
+    let is_stopped = || kernel::status(command, "State").is_ok_and(|it| it.starts_with('T'));
+    let goes_on = until(Duration::from_secs(2), || !is_stopped());
+    let expected = "a command that Ctrl-Z stops goes on at once";
+    let found = if goes_on { "the command goes on" } else { "the command stays stopped" };
+    let meaning = "Process 1 cannot be stopped, and nobody else can continue the command: wait with \
+                   WUNTRACED, and send SIGCONT to whoever is stopped.";
+    Ok(Verdict::new(goes_on, expected, found, meaning))
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::Stage::{Final, Step};
 use super::{Check, Kind, LAST, Lab, Verdict};
-use crate::container::token;
+use crate::container::{Ended, token};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -36,6 +36,16 @@ pub(super) const CHECKS: &[Check] = &[
         kind: Kind::New,
         by_hand: "cargo run -p stepNN nonsense; echo $?",
         probe: usage,
+    },
+    Check {
+        name: "no-command",
+        title: "without a command it ends with status 2 and an explanation",
+        since: Step(1),
+        // From then on there is a shell that is always there.
+        until: Step(5),
+        kind: Kind::New,
+        by_hand: "cargo run -p stepNN run; echo $?",
+        probe: no_command,
     },
     Check {
         name: "plain-in-a-pipe",
@@ -84,10 +94,21 @@ fn usage(lab: &Lab) -> Result<Verdict> {
     let mut nonsense = lab.subject.clone();
     nonsense.words = vec![token().into()];
     let ended = nonsense.run::<&str>(lab.cage, &[])?;
-    let holds = ended.status == 2 && ended.stdout.is_empty() && !ended.stderr.is_empty();
-    let expected = "status 2, an explanation on stderr, nothing on stdout";
+    let holds = explains(&ended);
     let meaning = "Scripts must be able to tell wrong usage from a command that failed.";
-    Ok(Verdict::new(holds, expected, ended.describe(), meaning))
+    Ok(Verdict::new(holds, WRONG_USAGE, ended.describe(), meaning))
+}
+
+fn no_command(lab: &Lab) -> Result<Verdict> {
+    let ended = lab.run(&[])?;
+    let meaning = "There is nothing to run: the command is required.";
+    Ok(Verdict::new(explains(&ended), WRONG_USAGE, ended.describe(), meaning))
+}
+
+const WRONG_USAGE: &str = "status 2, an explanation on stderr, nothing on stdout";
+
+fn explains(ended: &Ended) -> bool {
+    ended.status == 2 && ended.stdout.is_empty() && !ended.stderr.is_empty()
 }
 
 fn plain_in_a_pipe(lab: &Lab) -> Result<Verdict> {

@@ -28,7 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
         since: Step(3),
         until: LAST,
         kind: Kind::New,
-        by_hand: "hostname container inside, then hostname outside",
+        by_hand: "hostname container inside, then hostname outside; while this is red, it renames your machine",
         probe: host_keeps_its_name,
     },
     Check {

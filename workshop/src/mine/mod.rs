@@ -25,6 +25,12 @@ pub fn source(project: &Path) -> PathBuf {
     project.join(NAME).join(SOURCE)
 }
 
+/// How many places to fill in are marked in it.
+pub(crate) fn marks() -> Result<usize> {
+    let text = project::read(&source(&project::root()?))?;
+    Ok(text.lines().filter(|line| is_mark(line)).count())
+}
+
 /// Builds it, with cargo's own words for what goes wrong, and returns the program.
 pub fn build(project: &Path) -> Result<PathBuf> {
     if !source(project).is_file() {

@@ -104,6 +104,12 @@ pub fn start(options: &Options) -> Result<ExitCode> {
         Some(step) => step,
         None => next(&progress)?,
     };
+    if options.from.is_none()
+        && progress.current() == Some(step)
+        && super::source(&project).exists()
+    {
+        return output::print(&already(step)).map(|()| ExitCode::SUCCESS);
+    }
     let (source, remark) = match options.from {
         Some(source) => (source, String::new()),
         None => choose(&progress, step)?,
@@ -135,6 +141,18 @@ pub fn catch_up(options: &CatchUp) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whoever types a command twice has not asked for other code.
+fn already(step: &Step) -> String {
+    let number = step.number;
+    let command = |words: &str| format!("cargo workshop {words}").bold();
+    format!(
+        "You are at step {number:02}, {}: {NAME}/{SOURCE} stays as it is\n\nGo on        {}\nbegin anew   {}\n",
+        step.title,
+        command("check --watch"),
+        command(&format!("catch-up {number:02}"))
+    )
+}
+
 fn not_green_yet(before: &Step, step: &Step) -> String {
     let (before, number) = (before.number, step.number);
     format!(
@@ -157,7 +175,7 @@ fn next(progress: &Progress) -> Result<&'static Step> {
         });
         bail!(
             "you are at step {number:02}, and its checks did not all hold yet. Go on: cargo workshop \
-             check; or begin it anew: cargo workshop start {number:02}{leave}"
+             check; or begin it anew: cargo workshop catch-up {number:02}{leave}"
         );
     }
     after.context(
@@ -194,10 +212,13 @@ fn report(
         text += &format!("{:>5}  {what}\n", line.to_string().bold());
     }
     if homeless > 0 {
-        text += "       (Your code is another: some marks did not find their place and stand on top.)\n";
+        let apart = "(Your code differs from ours here: marks that found no place stand on top.)";
+        let width = terminal::text_width().saturating_sub(7);
+        text += &format!("       {}\n", output::wrap(apart, width).join("\n       "));
     }
     let command = |words: &str| format!("cargo {words}").bold();
-    text += &format!("\nTry it       {}\n", command(&format!("mine {}", step.r#try)));
+    text += &format!("\nThe chapter  {}\n", format!("book/src/{}.md", step.folder).bold());
+    text += &format!("try it       {}\n", command(&format!("mine {}", step.r#try)));
     text += &format!("is it true?  {}\n", command("workshop check --watch"));
     text += &format!("stuck?       {}\n", command("workshop hint"));
     text

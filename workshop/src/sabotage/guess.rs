@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_explained() {
-        assert_eq!(names("5").unwrap_err(), "there is no check 5. They have the numbers 1 to 4");
-        assert_eq!(names("0").unwrap_err(), "there is no check 0. They have the numbers 1 to 4");
+        assert_eq!(names("6").unwrap_err(), "there is no check 6. They have the numbers 1 to 5");
+        assert_eq!(names("0").unwrap_err(), "there is no check 0. They have the numbers 1 to 5");
         assert_eq!(
             names("says").unwrap_err(),
             "there is no check 'says'. Do you mean says-running?"

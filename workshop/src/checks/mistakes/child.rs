@@ -11,6 +11,16 @@ use crate::kernel;
 
 pub(super) const MISTAKES: &[Mistake] = &[
     Mistake {
+        name: "run-starts-run",
+        since: Step(4),
+        until: LAST,
+        explains: &[],
+        says: "`run` starts itself as `run` again, and that one the next, until no more processes can be \
+               started. Start /proc/self/exe with `child` as its first argument. Until that is mended, try \
+               nothing by hand: only the cage of the checks keeps it from the rest of your machine.",
+        made: run_starts_run,
+    },
+    Mistake {
         name: "first-word-lost",
         since: Step(4),
         until: LAST,
@@ -50,6 +60,12 @@ pub(super) const MISTAKES: &[Mistake] = &[
         made: no_second_process,
     },
 ];
+
+/// Each process of such a chain says what it runs.
+fn run_starts_run(lab: &Lab) -> Result<bool> {
+    let said = lab.run(&["true"])?.stdout;
+    Ok(said.lines().filter(|line| line.starts_with("Running [true]")).count() > 2)
+}
 
 fn first_word_lost(lab: &Lab) -> Result<bool> {
     let word = token();

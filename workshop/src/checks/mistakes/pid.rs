@@ -45,6 +45,24 @@ pub(super) const MISTAKES: &[Mistake] = &[
         made: process_1_has_ended,
     },
     Mistake {
+        name: "unshared-in-child",
+        since: Step(5),
+        until: LAST,
+        explains: &[
+            "killed",
+            "terminal",
+            "says-pids",
+            "process-1",
+            "orphans",
+            "job-control",
+            "dies-with-run",
+        ],
+        says: "The command itself is process 1: its parent, the child of `run`, called unshare(2) with \
+               CLONE_NEWPID, which is for the next process that it starts. Call it in `run`, before the \
+               spawn: then the child is process 1, and waits for orphans.",
+        made: unshared_in_child,
+    },
+    Mistake {
         name: "command-is-process-1",
         since: Step(5),
         until: LAST,
@@ -126,6 +144,12 @@ fn process_1_has_ended(lab: &Lab) -> Result<bool> {
     // As the C library says it, and as the crate nix does.
     let says = ["Cannot allocate memory", "Out of memory", "ENOMEM"];
     Ok(ended.status != 0 && says.iter().any(|text| ended.stderr.contains(text)))
+}
+
+fn unshared_in_child(lab: &Lab) -> Result<bool> {
+    look(lab, |run, command| {
+        Ok(kernel::ids(command)?.get(1) == Some(&1) && kernel::parent(command)? != run)
+    })
 }
 
 fn command_is_process_1(lab: &Lab) -> Result<bool> {

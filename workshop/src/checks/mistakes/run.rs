@@ -66,7 +66,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         name: "usage-without-2",
         since: Step(1),
         until: LAST,
-        explains: &["usage"],
+        explains: &["usage", "no-command"],
         says: "Wrong usage is explained, but does not end with status 2. Whoever calls \
                Cli::try_parse() has to end the program, too. Cli::parse() does it all: it explains \
                on stderr and exits with 2.",
