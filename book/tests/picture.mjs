@@ -3,11 +3,11 @@
 // fits: after ` ==> ` stands what JavaScript says of the state as `it`. How long that took goes to stderr.
 // At the end comes {"share": how much of the machine the agent takes while a container waits, in percent}.
 import fs from "node:fs";
-import { file, Pane, PROMPT, sleep, start } from "../vm/machine.mjs";
+import { Pane, PROMPT, restore, sleep } from "../vm/machine.mjs";
 
 const LIMIT = 20_000;
 const assets = process.argv[2];
-const vm = await start(assets, { initial_state: file(`${assets}/state.bin.zst`) });
+const vm = await restore(assets);
 await new Promise((done) => vm.add_listener("emulator-started", done));
 // For a while nobody reads what the agent says, and nothing waits for that.
 const panes = [0, 1].map((number) => new Pane(vm, number));

@@ -71,7 +71,6 @@ fn which(of: &Value, fits: impl Fn(&Value) -> bool) -> Vec<&Value> {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn a_container_is_told_from_its_start_to_its_end() {
     let Some(assets) = assets("a_container_is_told_from_its_start_to_its_end") else { return };
     let (told, said) = told(&assets, CONTAINER);
@@ -134,7 +133,7 @@ fn until(browser: &mut Browser, what: &str) {
 /// Types a line into the container's pane.
 fn types(browser: &mut Browser, line: &str) {
     let keys = json!(format!("{line}\n"));
-    browser.run(&format!("document.querySelector('linux-terminal').type(0, {keys})"));
+    browser.run(&format!("document.querySelector('linux-terminal').panes[0].press({keys})"));
 }
 
 /// Keeps pictures of the page, narrow and wide, light and dark.
@@ -172,7 +171,6 @@ fn base64(text: &str) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_picture_shows_what_the_reader_types() {
     let name = "the_picture_shows_what_the_reader_types";
     let Some(assets) = assets(name) else { return };

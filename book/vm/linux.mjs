@@ -57,10 +57,10 @@ async function fetched(name, progress) {
     return buffer;
 }
 
-// Puts the picture of the machine there.
+// Puts the picture of the machine there, unless the page has one already.
 export async function picture(place) {
     await Promise.all([import("./picture.mjs"), style("picture.css")]);
-    place.firstChild ?? place.append(document.createElement("live-picture"));
+    document.querySelector("live-picture") ?? place.append(document.createElement("live-picture"));
 }
 
 function style(name) {

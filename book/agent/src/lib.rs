@@ -98,6 +98,7 @@ pub struct Watcher {
     shown: Vec<u32>,
     inside: Visitor,
     around: Around,
+    root: Option<String>,
 }
 
 /// What is around the processes: half of the work of a look.
@@ -118,8 +119,8 @@ impl Watcher {
     pub fn start() -> io::Result<Self> {
         let load = File::open("/proc/loadavg")?;
         let (processes, inside) = (Looker::default(), Visitor::start()?);
-        let around = Around::default();
-        Ok(Self { load, newest: None, processes, shown: Vec::new(), inside, around })
+        let (around, root) = (Around::default(), mounts::root());
+        Ok(Self { load, newest: None, processes, shown: Vec::new(), inside, around, root })
     }
 
     /// Whether there may be something to tell: since the last look there was a new process, or one that
@@ -184,7 +185,10 @@ impl Watcher {
             return;
         }
         let [mnt, net, uts] = &doors;
-        let overlays = mnt.iter().flat_map(|(inode, pid)| mounts::overlays(*pid, *inode)).collect();
+        let overlays = mnt.iter();
+        let root = self.root.as_deref();
+        let overlays =
+            overlays.flat_map(|(inode, pid)| mounts::overlays(*pid, *inode, root)).collect();
         let seen = self.inside.look(uts.clone(), net.clone());
         self.around = Around { doors, seen, overlays, is_old: false };
     }

@@ -18,8 +18,19 @@ struct Overlay {
     work: String,
 }
 
-/// The overlays that a process sees, each as JSON, with its namespace's inode.
-pub(crate) fn overlays(pid: u32, namespace: u64) -> Vec<String> {
+/// The device of this machine's own root: where that is an overlay, it is no container's.
+pub(crate) fn root() -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut roots = mounts.lines().filter(|line| line.split(' ').nth(4) == Some("/"));
+    roots.next_back().and_then(device).map(str::to_string)
+}
+
+fn device(line: &str) -> Option<&str> {
+    line.split(' ').nth(2)
+}
+
+/// The overlays that a process sees, but for that of `root`, each as JSON, with its namespace's inode.
+pub(crate) fn overlays(pid: u32, namespace: u64, root: Option<&str>) -> Vec<String> {
     let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     let json = |overlay: Overlay| {
         let upper = format!("/proc/{pid}/root{}", overlay.upper);
@@ -35,7 +46,8 @@ pub(crate) fn overlays(pid: u32, namespace: u64) -> Vec<String> {
             ("written", array(names)),
         ])
     };
-    mounts.lines().filter_map(overlay).map(json).collect()
+    let others = mounts.lines().filter(|line| device(line) != root);
+    others.filter_map(overlay).map(json).collect()
 }
 
 fn overlay(line: &str) -> Option<Overlay> {

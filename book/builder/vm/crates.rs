@@ -21,6 +21,12 @@ const BEFORE: &str = "#![allow(stable_features)]\n\
 /// Files that are a crate's root.
 const ROOTS: [&str; 3] = ["src/lib.rs", "src/main.rs", "src/everywhere.rs"];
 
+/// The profile of what is large and is fetched when it is used: that it is compiled soon counts more
+/// than its size.
+pub(super) fn soon() -> [(&'static str, Value); 2] {
+    [("lto", false.into()), ("codegen-units", 16.into())]
+}
+
 /// A workspace of its own in which programs are built: files and their contents.
 pub(super) struct Workspace<'a> {
     root: &'a Path,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::cache::Cache;
-use super::crates::Workspace;
+use super::crates::{self, Workspace};
 use super::packages::Packages;
 
 /// Builds it and returns the program.
@@ -14,5 +14,5 @@ pub(super) fn build(cache: &Cache, root: &Path, packages: &Packages) -> Result<P
     for package in ["make-rootfs", "workshop"] {
         workspace.copy(package)?;
     }
-    workspace.build(cache, packages, "workshop", [])
+    workspace.build(cache, packages, "workshop", crates::soon())
 }

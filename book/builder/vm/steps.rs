@@ -11,7 +11,7 @@ use workshop::sabotage::variant::Variant;
 use workshop::steps::{self as ladder, Step};
 
 use super::cache::{self, Cache};
-use super::crates::{Workspace, beside};
+use super::crates::{self, Workspace, beside};
 use super::packages::Packages;
 
 /// What tells the page about the machine's kernel.
@@ -64,9 +64,7 @@ pub(super) fn riddles(cache: &Cache, root: &Path, packages: &Packages) -> Result
         }
         crates.add(step, programs)?;
     }
-    // There are many of them: that they are compiled soon counts more than their size.
-    let soon = [("lto", false.into()), ("codegen-units", 16.into())];
-    crates.build(cache, packages, "riddles", soon)
+    crates.build(cache, packages, "riddles", crates::soon())
 }
 
 /// A workspace with a library for each step, since a step says its package's name, and in it a module
