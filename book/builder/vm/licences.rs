@@ -58,6 +58,8 @@ pub(super) fn gather(workspace: &Path, into: &Path) -> Result<()> {
             if TEXTS.iter().any(|text| name.to_uppercase().starts_with(text))
                 && entry.path().is_file()
             {
+                // A link to a page's source would lead to the page.
+                let name = name.trim_end_matches(".md");
                 cache::write(&to.join(name), cache::read(&entry.path())?)?;
             }
         }
