@@ -71,6 +71,7 @@ fn which(of: &Value, fits: impl Fn(&Value) -> bool) -> Vec<&Value> {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn a_container_is_told_from_its_start_to_its_end() {
     let Some(assets) = assets("a_container_is_told_from_its_start_to_its_end") else { return };
     let (told, said) = told(&assets, CONTAINER);
@@ -171,6 +172,7 @@ fn base64(text: &str) -> Vec<u8> {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_picture_shows_what_the_reader_types() {
     let name = "the_picture_shows_what_the_reader_types";
     let Some(assets) = assets(name) else { return };

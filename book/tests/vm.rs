@@ -66,6 +66,7 @@ fn types(assets: &Path, lines: &[String]) -> String {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_steps_sessions_look_the_same_in_the_page() {
     let Some(assets) = assets("the_steps_sessions_look_the_same_in_the_page") else { return };
     let root = project::root().unwrap();
@@ -86,6 +87,7 @@ fn the_steps_sessions_look_the_same_in_the_page() {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn every_step_passes_its_checks_in_the_page() {
     let Some(assets) = assets("every_step_passes_its_checks_in_the_page") else { return };
     let all = steps::all().unwrap();
@@ -104,6 +106,7 @@ fn every_step_passes_its_checks_in_the_page() {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn riddles_turn_red_in_the_page_what_they_name() {
     let Some(assets) = assets("riddles_turn_red_in_the_page_what_they_name") else { return };
     let riddles: Vec<_> =
@@ -123,6 +126,7 @@ fn riddles_turn_red_in_the_page_what_they_name() {
 
 /// Riddle `swap` of step 05 makes a process that is the first in its namespace too late.
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn while_a_riddle_is_asked_the_step_is_the_wrong_one() {
     let Some(assets) = assets("while_a_riddle_is_asked_the_step_is_the_wrong_one") else { return };
     let step = "cargo run -p step05 run /bin/true";
@@ -145,6 +149,7 @@ fn while_a_riddle_is_asked_the_step_is_the_wrong_one() {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn a_page_loads_little() {
     let Some(assets) = assets("a_page_loads_little") else { return };
     let size = book::vm::site::wire_size(&assets).unwrap();
@@ -167,6 +172,7 @@ process.exit();
 "#;
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_prompt_is_there_before_any_file_is_fetched() {
     let Some(assets) = assets("the_prompt_is_there_before_any_file_is_fetched") else { return };
     let script = project::root().unwrap().join("book/vm/machine.mjs");

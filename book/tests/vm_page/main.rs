@@ -125,6 +125,7 @@ fn says(text: &str) -> String {
 }
 
 #[test]
+#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn linux_starts_in_a_page_on_a_click() {
     let Some(mut browser) = chromium("linux_starts_in_a_page_on_a_click") else { return };
     for what in ["cold", "cached"] {
