@@ -100,6 +100,7 @@ fn words_alone_are_not_enough() {
 [ "$1" = run ] || { echo usage >&2; exit 2; }
 shift
 [ "$1" = --rootfs ] && shift 2
+[ $# -gt 0 ] || { echo usage >&2; exit 2; }
 echo "Running [$*] as $$"
 echo "Limiting to 20 processes: /sys/fs/cgroup/pids/mydocker-$$ (cgroup v1)"
 echo "Running in child [$*] as 1"

@@ -151,6 +151,21 @@ fn your_own_green_code_is_what_the_next_step_begins_with() {
     assert!(project.read("progress.txt").contains("child started "));
 }
 
+/// Whoever types it twice has not asked for other code.
+#[test]
+fn a_second_start_leaves_the_code_alone() {
+    let project = Project::new("twice");
+    assert!(project.workshop(&["start", "05"]).status.success());
+    project.write("mine/src/main.rs", "fn main() { /* mine */ }\n");
+    let output = project.workshop(&["start", "05"]);
+    assert!(
+        output.status.success() && said(&output).contains("stays as it is"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(project.read("mine/src/main.rs"), "fn main() { /* mine */ }\n");
+}
+
 #[test]
 fn red_code_is_kept_and_the_official_step_taken() {
     let project = Project::new("red");
@@ -158,7 +173,11 @@ fn red_code_is_kept_and_the_official_step_taken() {
     project.write("mine/src/main.rs", "fn main() { /* red */ }\n");
     let output = project.workshop(&["start"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("begin it anew: cargo workshop start 03"), "{}", said(&output));
+    assert!(
+        said(&output).contains("begin it anew: cargo workshop catch-up 03"),
+        "{}",
+        said(&output)
+    );
     let output = project.workshop(&["start", "04"]);
     assert!(said(&output).contains("the official step 03"), "{}", said(&output));
     assert!(said(&output).contains("was not checked green"), "{}", said(&output));
