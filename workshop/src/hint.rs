@@ -31,9 +31,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut progress = Progress::read(&project::root()?)?;
     let step = options.step.map_or_else(|| progress.at(), Ok)?;
     let entry = progress.entry(step).unwrap_or_default();
-    if entry.done && options.step.is_none() {
-        let done = format!("Step {:02} is done: all its checks held. Next: ", step.number);
-        output::print(&format!("{done}{}\n", "cargo workshop start".bold()))?;
+    if entry.done && options.step.is_none() && options.level.is_none() {
+        let done =
+            format!("Step {:02} is done: all its checks held. What comes next: ", step.number);
+        output::print(&format!("{done}{}\n", "cargo workshop".bold()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let last = step.hints.len();

@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::sys::signal::Signal;
 use nix::sys::termios::{Termios, tcgetattr};
+use nix::unistd::Pid;
 
 use crate::cage::Cage;
+use crate::kernel;
 use crate::wait::until;
 
 /// A program on a terminal of its own, 80 columns wide.
@@ -34,7 +37,7 @@ impl Terminal {
         program: &[OsString],
         prepare: impl FnOnce(&mut Command) + Send + 'static,
     ) -> Result<Self> {
-        let line = leader(program);
+        let line = leader(program)?;
         Self::open(|[stdin, stdout, stderr]| {
             cage.spawn(&line, move |command| {
                 command.stdin(stdin).stdout(stdout).stderr(stderr);
@@ -45,7 +48,7 @@ impl Terminal {
 
     /// Starts a program outside of any cage: one that does no harm to this machine.
     pub fn start_uncaged(program: &[OsString]) -> Result<Self> {
-        let line = leader(program);
+        let line = leader(program)?;
         Self::open(|[stdin, stdout, stderr]| {
             let mut command = Command::new(&line[0]);
             command.args(&line[1..]).stdin(stdin).stdout(stdout).stderr(stderr);
@@ -70,6 +73,11 @@ impl Terminal {
             }
         });
         Ok(Self { keyboard, screen, reader, seen: 0, process })
+    }
+
+    /// The program's pid.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.id().cast_signed())
     }
 
     /// Types some keys.
@@ -191,6 +199,19 @@ pub(crate) fn open_pty(rows: u16, columns: u16) -> Result<OpenptyResult> {
 
 /// The words that start a program: setsid(1) makes its stdin the controlling terminal of a new
 /// session.
-fn leader(program: &[OsString]) -> Vec<OsString> {
-    ["setsid", "--ctty"].map(OsString::from).into_iter().chain(program.iter().cloned()).collect()
+fn leader(program: &[OsString]) -> Result<Vec<OsString>> {
+    let mut words = vec!["setsid", "--ctty"];
+    // A shell starts what runs in the background so; on a new terminal nobody ignores Ctrl-C.
+    if ignores_keys()? {
+        words.extend(["env", "--default-signal=INT,QUIT"]);
+    }
+    Ok(words.into_iter().map(OsString::from).chain(program.iter().cloned()).collect())
+}
+
+/// Whether what this program starts does not hear Ctrl-C.
+fn ignores_keys() -> Result<bool> {
+    let ignored = kernel::status(Pid::this(), "SigIgn")?;
+    let ignored = u64::from_str_radix(&ignored, 16).context("SigIgn is a number")?;
+    let bit = |signal: Signal| 1 << (signal as u64 - 1);
+    Ok(ignored & (bit(Signal::SIGINT) | bit(Signal::SIGQUIT)) != 0)
 }

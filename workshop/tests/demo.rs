@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::LocalFlags;
-use nix::unistd::Pid;
 use workshop::pty::Terminal;
 use workshop::steps::{self, Step};
 use workshop::transcript::{self, redact};
@@ -192,7 +191,7 @@ fn whoever_stops_it_finds_everything_as_it_was() {
         show.shows("$ ");
         show.presses("\n");
         show.shows("# ");
-        kill(Pid::from_raw(show.terminal.process.id().try_into().unwrap()), signal).unwrap();
+        kill(show.terminal.pid(), signal).unwrap();
         show.ends(128 + signal as i32);
     }
 }

@@ -13,7 +13,6 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::Pid;
 use support::learner::Project;
 use support::left::{self, Orphans};
 use workshop::checks::mistakes;
@@ -97,7 +96,7 @@ fn says(shown: &str, sabotage: &Sabotage) -> bool {
 }
 
 fn mounts(terminal: &Terminal) -> Vec<Mount> {
-    mountinfo::of(Pid::from_raw(terminal.process.id().cast_signed())).unwrap()
+    mountinfo::of(terminal.pid()).unwrap()
 }
 
 /// Neither processes nor folders, cgroups, links and mounts.

@@ -28,11 +28,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What sudo is asked for begins with this.
 const PROGRAM: &str = "/mnt/clone/target/debug/workshop ";
 
-/// They share a clone, so that its dependencies are compiled once.
-fn user() -> (User, MutexGuard<'static, ()>) {
+/// A user who may use sudo, where the test of this name can have one. They share a clone, so that
+/// its dependencies are compiled once.
+fn user(test: &str) -> Option<(User, MutexGuard<'static, ()>)> {
     static CLONE: Mutex<()> = Mutex::new(());
-    let one_at_a_time = CLONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    (User::new("sudo"), one_at_a_time)
+    sudo(test).then(|| {
+        let one_at_a_time = CLONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        (User::new("sudo"), one_at_a_time)
+    })
 }
 
 fn said(output: &Output) -> String {
@@ -55,10 +58,10 @@ fn saves(user: &User, source: &str) {
 
 #[test]
 fn only_the_checker_runs_as_root_and_its_verdicts_come_through() {
-    if !sudo("only_the_checker_runs_as_root_and_its_verdicts_come_through") {
+    let Some((user, _guard)) = user("only_the_checker_runs_as_root_and_its_verdicts_come_through")
+    else {
         return;
-    }
-    let (user, _guard) = user();
+    };
     let source = at_step(&user, "03");
     assert_eq!(user.asked(), [""; 0], "no root for what is typed and kept");
     let green = user.workshop(&["check"]);
@@ -93,10 +96,10 @@ fn asked_once_to_check(user: &User) {
 /// `cargo mine` has the finished program started as root, and nothing else.
 #[test]
 fn what_one_writes_runs_as_root_but_is_compiled_as_oneself() {
-    if !sudo("what_one_writes_runs_as_root_but_is_compiled_as_oneself") {
+    let Some((user, _guard)) = user("what_one_writes_runs_as_root_but_is_compiled_as_oneself")
+    else {
         return;
-    }
-    let (user, _guard) = user();
+    };
     for (step, root) in [("02", false), ("04", true)] {
         at_step(&user, step);
         user.may("");
@@ -114,10 +117,9 @@ fn what_one_writes_runs_as_root_but_is_compiled_as_oneself() {
 /// Root that sudo gives, but without the right to create namespaces, as in most containers.
 #[test]
 fn what_root_cannot_do_is_skipped_through_sudo_too() {
-    if !sudo("what_root_cannot_do_is_skipped_through_sudo_too") {
+    let Some((mut user, _guard)) = user("what_root_cannot_do_is_skipped_through_sudo_too") else {
         return;
-    }
-    let (mut user, _guard) = user();
+    };
     at_step(&user, "03");
     user.setpriv = vec!["--bounding-set=-sys_admin"];
     let output = user.workshop(&["check"]);
@@ -128,10 +130,9 @@ fn what_root_cannot_do_is_skipped_through_sudo_too() {
 
 #[test]
 fn a_riddle_is_built_by_the_user_and_checked_as_root() {
-    if !sudo("a_riddle_is_built_by_the_user_and_checked_as_root") {
+    let Some((user, _guard)) = user("a_riddle_is_built_by_the_user_and_checked_as_root") else {
         return;
-    }
-    let (user, _guard) = user();
+    };
     let sabotage = &Step::find("02").unwrap().sabotage[0];
     let patch = format!("workshop/sabotage/step02/{}.patch", sabotage.name);
     user.project.write(&patch, &fs::read_to_string(project::root().unwrap().join(&patch)).unwrap());
@@ -147,10 +148,9 @@ fn a_riddle_is_built_by_the_user_and_checked_as_root() {
 
 #[test]
 fn workshop_alone_asks_for_root_once_and_then_no_more() {
-    if !sudo("workshop_alone_asks_for_root_once_and_then_no_more") {
+    let Some((user, _guard)) = user("workshop_alone_asks_for_root_once_and_then_no_more") else {
         return;
-    }
-    let (user, _guard) = user();
+    };
     let marker = user.project.folder.join("target/debug/workshop-proved");
     let _ = fs::remove_file(&marker);
     let output = user.workshop(&[]);
@@ -172,10 +172,7 @@ fn workshop_alone_asks_for_root_once_and_then_no_more() {
 
 #[test]
 fn a_sudo_that_refuses_is_told() {
-    if !sudo("a_sudo_that_refuses_is_told") {
-        return;
-    }
-    let (user, _guard) = user();
+    let Some((user, _guard)) = user("a_sudo_that_refuses_is_told") else { return };
     at_step(&user, "03");
     let before = user.project.read("progress.txt");
     user.may_not();
@@ -191,10 +188,7 @@ fn a_sudo_that_refuses_is_told() {
 
 #[test]
 fn without_sudo_one_is_told_what_to_run_as_root() {
-    if !sudo("without_sudo_one_is_told_what_to_run_as_root") {
-        return;
-    }
-    let (user, _guard) = user();
+    let Some((user, _guard)) = user("without_sudo_one_is_told_what_to_run_as_root") else { return };
     at_step(&user, "03");
     let words = "env PATH=/mnt/rust/bin:/mnt/clone/bin target/debug/workshop check step03 --built";
     let line = user.line(&words.split(' ').collect::<Vec<_>>());
@@ -231,81 +225,85 @@ impl Scene {
     }
 }
 
+/// The user types a command on a terminal; when `play` has ended it, the terminal is as before, and
+/// nothing is left.
+fn on_a_terminal(user: &User, words: &[&str], when: &str, play: impl FnOnce(&mut Terminal)) {
+    let scene = Scene::begins(user);
+    let mut terminal = Terminal::start_uncaged(&user.line(words)).unwrap();
+    let modes = terminal.modes().unwrap();
+    play(&mut terminal);
+    scene.nothing_is_left(when);
+    assert_eq!(terminal.modes().unwrap(), modes, "{when}");
+}
+
+const CHECK: [&str; 2] = ["target/debug/workshop", "check"];
+
 #[test]
 fn ctrl_c_leaves_nothing_of_what_runs_as_root() {
-    if !sudo("ctrl_c_leaves_nothing_of_what_runs_as_root") {
-        return;
-    }
-    let (user, _guard) = user();
+    let Some((user, _guard)) = user("ctrl_c_leaves_nothing_of_what_runs_as_root") else { return };
     at_step(&user, "08");
     assert!(user.workshop(&["check"]).status.success(), "all is built");
     for defaults in [PTY, NO_PTY] {
         user.may(defaults);
         for round in 0..4 {
-            let scene = Scene::begins(&user);
-            let line = user.line(&["target/debug/workshop", "check"]);
-            let mut terminal = Terminal::start_uncaged(&line).unwrap();
-            let modes = terminal.modes().unwrap();
-            terminal.wait_for(" as step ", PATIENCE).unwrap();
-            thread::sleep(Duration::from_millis(round * 150));
-            terminal.press("\x03").unwrap();
-            assert_eq!(terminal.end(PATIENCE).unwrap(), 130, "{defaults} {}", terminal.text());
-            let text = terminal.text();
-            assert!(!text.contains("error:") && !text.contains("all hold"), "{defaults} {text}");
-            scene.nothing_is_left(defaults);
-            assert_eq!(terminal.modes().unwrap(), modes, "{defaults}");
+            on_a_terminal(&user, &CHECK, defaults, |terminal| {
+                terminal.wait_for(" as step ", PATIENCE).unwrap();
+                thread::sleep(Duration::from_millis(round * 150));
+                terminal.press("\x03").unwrap();
+                assert_eq!(terminal.end(PATIENCE).unwrap(), 130, "{defaults} {}", terminal.text());
+                let text = terminal.text();
+                assert!(
+                    !text.contains("error:") && !text.contains("all hold"),
+                    "{defaults} {text}"
+                );
+            });
         }
     }
 }
 
 #[test]
 fn ctrl_c_where_sudo_asks_for_a_password_is_the_end() {
-    if !sudo("ctrl_c_where_sudo_asks_for_a_password_is_the_end") {
+    let Some((user, _guard)) = user("ctrl_c_where_sudo_asks_for_a_password_is_the_end") else {
         return;
-    }
-    let (user, _guard) = user();
+    };
     at_step(&user, "03");
     assert!(user.workshop(&["check"]).status.success(), "all is built");
     for defaults in [PTY, NO_PTY] {
         user.may_with_password(defaults);
-        let scene = Scene::begins(&user);
-        let mut terminal =
-            Terminal::start_uncaged(&user.line(&["target/debug/workshop", "check"])).unwrap();
-        let modes = terminal.modes().unwrap();
-        terminal.wait_for("[sudo] password for nobody: ", PATIENCE).unwrap();
-        terminal.press("\x03").unwrap();
-        assert_eq!(terminal.end(PATIENCE).unwrap(), 130, "{defaults} {}", terminal.text());
-        assert!(!terminal.text().contains("hold"), "{defaults} {}", terminal.text());
-        scene.nothing_is_left(defaults);
-        assert_eq!(terminal.modes().unwrap(), modes, "{defaults}");
+        on_a_terminal(&user, &CHECK, defaults, |terminal| {
+            terminal.wait_for("[sudo] password for nobody: ", PATIENCE).unwrap();
+            terminal.press("\x03").unwrap();
+            assert_eq!(terminal.end(PATIENCE).unwrap(), 130, "{defaults} {}", terminal.text());
+            assert!(!terminal.text().contains("hold"), "{defaults} {}", terminal.text());
+        });
     }
 }
 
 #[test]
 fn watching_through_sudo_still_reads_keys() {
-    if !sudo("watching_through_sudo_still_reads_keys") {
-        return;
-    }
-    let (user, _guard) = user();
+    let Some((user, _guard)) = user("watching_through_sudo_still_reads_keys") else { return };
     let source = at_step(&user, "03");
     for defaults in [PTY, NO_PTY] {
         user.may(defaults);
-        let scene = Scene::begins(&user);
-        let line = user.line(&["target/debug/workshop", "check", "--watch"]);
-        let mut terminal = Terminal::start_uncaged(&line).unwrap();
-        let modes = terminal.modes().unwrap();
-        let keys = "n next  q quit\n";
-        assert!(terminal.wait_for(keys, PATIENCE).unwrap().contains(", all hold"), "{defaults}");
-        terminal.press("h").unwrap();
-        assert!(terminal.wait_for(keys, PATIENCE).unwrap().contains("Hint 1 of 3"), "{defaults}");
-        saves(&user, &source.replace("CLONE_NEWUTS", "CLONE_NEWIPC"));
-        let red = terminal.wait_for(keys, PATIENCE).unwrap();
-        assert!(red.contains("do not hold"), "{defaults} {red}");
-        terminal.press("q").unwrap();
-        assert_eq!(terminal.end(PATIENCE).unwrap(), 1, "{defaults} {}", terminal.text());
-        assert_eq!(terminal.modes().unwrap(), modes, "{defaults}");
+        on_a_terminal(
+            &user,
+            &["target/debug/workshop", "check", "--watch"],
+            defaults,
+            |terminal| {
+                let keys = "n next  q quit\n";
+                let green = terminal.wait_for(keys, PATIENCE).unwrap();
+                assert!(green.contains(", all hold"), "{defaults} {green}");
+                terminal.press("h").unwrap();
+                let hint = terminal.wait_for(keys, PATIENCE).unwrap();
+                assert!(hint.contains("Hint 1 of 3"), "{defaults} {hint}");
+                saves(&user, &source.replace("CLONE_NEWUTS", "CLONE_NEWIPC"));
+                let red = terminal.wait_for(keys, PATIENCE).unwrap();
+                assert!(red.contains("do not hold"), "{defaults} {red}");
+                terminal.press("q").unwrap();
+                assert_eq!(terminal.end(PATIENCE).unwrap(), 1, "{defaults} {}", terminal.text());
+            },
+        );
         assert_eq!(user.asked().len(), 2, "{defaults}");
-        scene.nothing_is_left(defaults);
         saves(&user, &source);
     }
 }
@@ -313,17 +311,16 @@ fn watching_through_sudo_still_reads_keys() {
 /// Nobody may send a signal to what runs as root, and it ends all the same.
 #[test]
 fn whoever_ends_the_check_ends_what_runs_as_root() {
-    if !sudo("whoever_ends_the_check_ends_what_runs_as_root") {
+    let Some((user, _guard)) = user("whoever_ends_the_check_ends_what_runs_as_root") else {
         return;
-    }
-    let (user, _guard) = user();
+    };
     at_step(&user, "08");
     assert!(user.workshop(&["check"]).status.success(), "all is built");
     for defaults in [PTY, NO_PTY] {
         user.may(defaults);
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
             let scene = Scene::begins(&user);
-            let line = user.line(&["target/debug/workshop", "check"]);
+            let line = user.line(&CHECK);
             let mut check = Command::new(&line[0]);
             let mut check = check.args(&line[1..]).stdout(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(check.stdout.take().unwrap()).lines();

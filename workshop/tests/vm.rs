@@ -13,7 +13,6 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use workshop::pty::Terminal;
 use workshop::testing;
 
@@ -263,7 +262,7 @@ fn hangup_ends_the_machine_too() {
         text(&list.unwrap().stdout).contains("qemu")
     };
     assert!(qemu());
-    kill(Pid::from_raw(terminal.process.id().cast_signed()), Signal::SIGHUP).unwrap();
+    kill(terminal.pid(), Signal::SIGHUP).unwrap();
     assert_eq!(terminal.end(Duration::from_secs(10)).unwrap(), 128 + 1);
 }
 

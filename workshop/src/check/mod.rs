@@ -108,20 +108,18 @@ pub fn check(options: &Options) -> Result<ExitCode> {
         build(target)?;
     }
     let tally = match own_step {
-        _ if options.json => in_json(target)?,
-        Some(step) => return Ok(own(step, target, Detail::All)?.exit_code()),
-        None => show(target, Detail::All)?,
+        _ if options.json => in_json(target, own_step)?,
+        Some(step) => own(step, target, Detail::All)?,
+        None => {
+            let tally = show(target, Detail::All)?;
+            output::print(&tally.summary())?;
+            tally
+        }
     };
-    if let Some(step) = own_step {
-        note(step, &tally)?;
-    }
-    if !options.json {
-        output::print(&tally.summary())?;
-    }
     Ok(tally.exit_code())
 }
 
-fn in_json(target: &Target) -> Result<Tally> {
+fn in_json(target: &Target, own: Option<&Step>) -> Result<Tally> {
     let mut reports = Vec::new();
     checker::perform(&Job::all(target), |report| {
         reports.push(report);
@@ -129,7 +127,11 @@ fn in_json(target: &Target) -> Result<Tally> {
     })?;
     let text = serde_json::to_string_pretty(&reports).context("cannot write JSON")?;
     output::print(&format!("{text}\n"))?;
-    Ok(Tally::of(reports))
+    let tally = Tally::of(reports);
+    if let Some(step) = own {
+        note(step, &tally)?;
+    }
+    Ok(tally)
 }
 
 /// The step that the attendee's own container is to be checked as, if it is what is named.

@@ -136,7 +136,11 @@ impl Tally {
         let line = |label: &str, text: &str| self.labelled(label, text);
         // What goes wrong before a check can look goes wrong for all that come after.
         let twin = |it: &&Report| {
-            it.is_red() && it.stage == report.stage && it.verdict.found == verdict.found
+            it.is_red()
+                && it.stage == report.stage
+                && (&it.verdict.found, &it.verdict.meaning) == (&verdict.found, &verdict.meaning)
+                && it.mistake.is_none()
+                && report.mistake.is_none()
         };
         if let Some(earlier) = self.reports.iter().find(twin) {
             let same = format!("the same as under \"{}\"", earlier.title);

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::Stage::{Final, Step};
 use super::{Check, Kind, LAST, Lab, Verdict};
-use crate::container::{PATIENCE, token};
+use crate::container::token;
 use crate::kernel;
 use crate::mountinfo::Mount;
 use crate::pty::Terminal;
@@ -144,14 +144,8 @@ fn terminal(lab: &Lab) -> Result<Verdict> {
     let script = format!("echo ready-{mark}; exec sleep 60");
     let line = lab.subject.command_line(&["/bin/sh", "-c", &script]);
     let mut terminal = Terminal::start(lab.cage, &line, |_| {})?;
-    let run = Pid::from_raw(terminal.process.id().cast_signed());
-    let mut command = None;
-    until(PATIENCE, || {
-        let mut all = lab.cage.processes().into_iter();
-        command = all.find(|it| kernel::arguments(*it).is_ok_and(|words| words == ["sleep", "60"]));
-        command.is_some() || terminal.is_over()
-    });
-    let command = command.context("the command does not run")?;
+    let run = terminal.pid();
+    let command = lab.command(&["sleep", "60"], run)?;
     // It has been printed by now, and only has to be read.
     terminal.wait_for(&format!("ready-{mark}\n"), Duration::from_secs(5))?;
     let (ours, theirs) = (tty(run)?, tty(command)?);

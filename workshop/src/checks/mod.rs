@@ -25,11 +25,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::Pid;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cage::Cage;
-use crate::container::{Ended, Held, Running, Subject};
+use crate::container::{Ended, Held, PATIENCE, Running, Subject};
+use crate::kernel;
+use crate::wait::until;
 
 /// Something that must hold for a container.
 pub struct Check {
@@ -244,6 +247,17 @@ impl Lab<'_> {
 
     fn start(&self, command: &[&str]) -> Result<Running> {
         self.subject.start(self.cage, command)
+    }
+
+    /// Waits for the command's process, which its words tell, as long as there is `run`.
+    fn command(&self, words: &[&str], run: Pid) -> Result<Pid> {
+        let mut command = None;
+        until(PATIENCE, || {
+            let mut all = self.cage.processes().into_iter();
+            command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|it| it == words));
+            command.is_some() || !kernel::is_alive(run)
+        });
+        command.context("the command does not run")
     }
 
     fn hold(&self, script: &str) -> Result<Held> {

@@ -139,7 +139,7 @@ pub(super) fn orphans(lab: &Lab) -> Result<Verdict> {
     let mut gone = false;
     // A zombie may be seen for a moment before it is waited for.
     for _ in 0..3 {
-        std::thread::sleep(Duration::from_millis(60));
+        thread::sleep(Duration::from_millis(60));
         gone = zombies() == 0;
     }
     let own = kernel::namespace(child, "pid")? != kernel::namespace(lab.cage.thread, "pid")?;
@@ -186,10 +186,7 @@ pub(super) fn job_control(lab: &Lab) -> Result<Verdict> {
     terminal.wait_for("ready> ", PATIENCE)?;
     // $((...)) tells what was typed from what was printed.
     terminal.press("sleep 30\n")?;
-    let sleeps = until(PATIENCE, || {
-        let words = ["sleep", "30"];
-        lab.cage.processes().iter().any(|pid| kernel::arguments(*pid).is_ok_and(|it| it == words))
-    });
+    let sleeps = lab.command(&["sleep", "30"], terminal.pid()).is_ok();
     terminal.press("\x1a")?;
     let stopped = sleeps && terminal.wait_for("ready> ", Duration::from_secs(3)).is_ok();
     terminal.press("kill %1; echo $((40 + 2))\n")?;
@@ -218,14 +215,7 @@ pub(super) fn job_control(lab: &Lab) -> Result<Verdict> {
 fn goes_on_after_ctrl_z(lab: &Lab) -> Result<Verdict> {
     let mut terminal =
         Terminal::start(lab.cage, &lab.subject.command_line(&["sleep", "31"]), |_| {})?;
-    let mut command = None;
-    until(PATIENCE, || {
-        let words = ["sleep", "31"];
-        let mut all = lab.cage.processes().into_iter();
-        command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|it| it == words));
-        command.is_some() || terminal.is_over()
-    });
-    let command = command.context("the command does not run")?;
+    let command = lab.command(&["sleep", "31"], terminal.pid())?;
     terminal.press("\x1a")?;
     // Long enough to be stopped, and to be continued.
     thread::sleep(Duration::from_millis(300));

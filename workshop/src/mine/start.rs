@@ -27,6 +27,9 @@ const EMPTY: &str = include_str!("starter/main.rs");
 ///
 /// It is the step before: your own if all its checks held when you checked it last, otherwise the
 /// official one. What is in mine/ now is kept in kept/, and `cargo workshop restore` brings it back.
+///
+/// At the step that you are at already, everything stays as it is: `cargo workshop catch-up` begins
+/// it anew.
 #[derive(Args)]
 #[command(after_help = "Examples:
   cargo workshop start

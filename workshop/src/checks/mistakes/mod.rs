@@ -15,15 +15,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::unistd::Pid;
 
 use super::{Bench, Lab, Stage};
 use crate::cage::Cage;
-use crate::container::{PATIENCE, Subject};
-use crate::kernel;
+use crate::container::Subject;
 use crate::pty::Terminal;
-use crate::wait::until;
 
 /// A mistake that people make.
 pub struct Mistake {
@@ -112,24 +110,13 @@ const LIVES: [&str; 2] = ["sleep", "60"];
 /// Starts a command that only lives, whatever its streams are, and looks at `run` and at it.
 fn look<T>(lab: &Lab, look: impl FnOnce(Pid, Pid) -> Result<T>) -> Result<T> {
     let running = lab.start(&LIVES)?;
-    look(running.pid(), find(lab, running.pid())?)
+    look(running.pid(), lab.command(&LIVES, running.pid())?)
 }
 
 /// The same on a terminal.
 fn look_on_terminal<T>(lab: &Lab, look: impl FnOnce(Pid) -> Result<T>) -> Result<T> {
     let terminal = Terminal::start(lab.cage, &lab.subject.command_line(&LIVES), |_| {})?;
-    look(find(lab, Pid::from_raw(terminal.process.id().cast_signed()))?)
-}
-
-/// Waits for the command's process as long as there is `run`.
-fn find(lab: &Lab, run: Pid) -> Result<Pid> {
-    let mut command = None;
-    until(PATIENCE, || {
-        let mut all = lab.cage.processes().into_iter();
-        command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|words| words == LIVES));
-        command.is_some() || !kernel::is_alive(run)
-    });
-    command.context("the command does not run")
+    look(lab.command(&LIVES, terminal.pid())?)
 }
 
 /// Whether a usual command can be run at all, and its exit status comes back.

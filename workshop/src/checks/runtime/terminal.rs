@@ -13,7 +13,7 @@ use crate::checks::Stage::Final;
 use crate::checks::pid::job_control;
 use crate::checks::{Check, Kind, Lab, Verdict};
 use crate::container::{PATIENCE, token};
-use crate::kernel::{self, identity};
+use crate::kernel::identity;
 use crate::pty::Terminal;
 use crate::wait::until;
 
@@ -61,10 +61,8 @@ fn hold(lab: &Lab) -> Result<Held> {
     let line = lab.subject.with(&["-t"]).command_line(&words);
     let mut terminal = Terminal::start(lab.cage, &line, |_| {})?;
     terminal.wait_for(&format!("ready-{mark}\n"), PATIENCE)?;
-    let run = Pid::from_raw(terminal.process.id().cast_signed());
-    let is_it = |pid: &Pid| kernel::arguments(*pid).is_ok_and(|it| it == words);
-    let command = lab.cage.processes().into_iter().find(is_it);
-    Ok(Held { run, command: command.context("the command does not run")?, terminal })
+    let run = terminal.pid();
+    Ok(Held { run, command: lab.command(&words, run)?, terminal })
 }
 
 fn own_terminal(lab: &Lab) -> Result<Verdict> {
