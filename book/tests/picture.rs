@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use book::serve::Book;
 use book::vm;
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use support::Browser;
 use workshop::{project, testing};
@@ -152,23 +153,9 @@ fn takes_pictures(browser: &mut Browser, name: &str) {
         let clip = browser.run("(({ x, y, width, height }) => ({ x, y, width, height, scale: 1 }))(document.querySelector('live-picture').getBoundingClientRect())");
         let whole = json!({"captureBeyondViewport": true, "clip": clip});
         let picture = browser.call("Page.captureScreenshot", &whole);
-        let bytes = base64(picture["data"].as_str().unwrap());
+        let bytes = BASE64.decode(picture["data"].as_str().unwrap().as_bytes()).unwrap();
         fs::write(folder.join(format!("{name}-{width}-{theme}.png")), bytes).unwrap();
     }
-}
-
-fn base64(text: &str) -> Vec<u8> {
-    const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut bits, mut length) = (Vec::new(), 0, 0);
-    for value in text.chars().filter_map(|letter| LETTERS.find(letter)) {
-        bits = (bits << 6 | value) & 0xffff;
-        length += 6;
-        if length >= 8 {
-            length -= 8;
-            bytes.push((bits >> length) as u8);
-        }
-    }
-    bytes
 }
 
 #[test]

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use cgroups::Cgroups;
-use inside::{Doors, Seen, Visitor};
+use inside::{Doors, Visitor};
 use json::{array, number, object, text};
 use netlink::Link;
 use processes::{KINDS, Looker, Process};
@@ -97,18 +97,7 @@ pub struct Watcher {
     processes: Looker,
     shown: Vec<u32>,
     inside: Visitor,
-    around: Around,
     root: Option<String>,
-}
-
-/// What is around the processes: half of the work of a look.
-#[derive(Default)]
-struct Around {
-    /// Of each namespace of [`MNT`], [`NET`] and [`UTS`], one process
-    doors: [Doors; 3],
-    seen: Seen,
-    overlays: Vec<String>,
-    is_old: bool,
 }
 
 impl Watcher {
@@ -119,12 +108,12 @@ impl Watcher {
     pub fn start() -> io::Result<Self> {
         let load = File::open("/proc/loadavg")?;
         let (processes, inside) = (Looker::default(), Visitor::start()?);
-        let (around, root) = (Around::default(), mounts::root());
-        Ok(Self { load, newest: None, processes, shown: Vec::new(), inside, around, root })
+        let root = mounts::root();
+        Ok(Self { load, newest: None, processes, shown: Vec::new(), inside, root })
     }
 
     /// Whether there may be something to tell: since the last look there was a new process, or one that
-    /// matters has run, or not all was looked at. A look takes ten times as long as this.
+    /// matters has run. A look takes ten times as long as this.
     fn may_have_changed(&mut self) -> io::Result<bool> {
         let mut load = [0; 64];
         let length = self.load.read_at(&mut load, 0)?;
@@ -133,7 +122,7 @@ impl Watcher {
             String::from_utf8_lossy(&load[..length]).split(' ').next_back().map(str::to_string);
         let is_new = newest != self.newest;
         self.newest = newest;
-        Ok(is_new || self.around.is_old || self.processes.have_run(&self.shown))
+        Ok(is_new || self.processes.have_run(&self.shown))
     }
 
     /// What there is now, as a line.
@@ -148,14 +137,16 @@ impl Watcher {
         let cgroups = Cgroups::read();
         let shown: Vec<&Process> = shown(&all, &host, &cgroups);
         // The machine's own are in the namespaces of the host.
-        let doors = [MNT, NET, UTS].map(|kind| -> Doors {
+        let [mnt, net, uts] = [MNT, NET, UTS].map(|kind| -> Doors {
             let others = shown.iter().rev().map(|process| (process.namespaces[kind], process.pid));
             let all = others.chain([(host[kind], std::process::id())]);
             all.filter(|(inode, _)| *inode != 0).collect()
         });
-        let pids: Vec<_> = shown.iter().map(|process| process.pid).collect();
-        self.look_around(doors, pids);
-        let Around { seen, overlays, .. } = &self.around;
+        self.shown = shown.iter().map(|process| process.pid).collect();
+        let root = self.root.as_deref();
+        let overlays: Vec<_> =
+            mnt.iter().flat_map(|(inode, pid)| mounts::overlays(*pid, *inode, root)).collect();
+        let seen = self.inside.look(uts, net);
         let names = KINDS.iter().zip(host).map(|(kind, inode)| (*kind, inode.to_string()));
         let hostnames: Vec<_> =
             seen.hostnames.iter().map(|(ns, name)| (ns.to_string(), text(name))).collect();
@@ -174,23 +165,6 @@ impl Watcher {
             ("cgroups", array(cgroups.all)),
             ("links", links(&seen.links)),
         ]))
-    }
-
-    /// Where there are other processes or namespaces than before, at once; else every other time.
-    fn look_around(&mut self, doors: [Doors; 3], shown: Vec<u32>) {
-        let same = doors == self.around.doors && shown == self.shown;
-        self.shown = shown;
-        if same && !self.around.is_old {
-            self.around.is_old = true;
-            return;
-        }
-        let [mnt, net, uts] = &doors;
-        let overlays = mnt.iter();
-        let root = self.root.as_deref();
-        let overlays =
-            overlays.flat_map(|(inode, pid)| mounts::overlays(*pid, *inode, root)).collect();
-        let seen = self.inside.look(uts.clone(), net.clone());
-        self.around = Around { doors, seen, overlays, is_old: false };
     }
 }
 

@@ -101,8 +101,8 @@ pub(super) fn lay_out(site: &Path, parts: &Parts) -> Result<()> {
              [snapshot.debian.org](https://snapshot.debian.org/) keeps. The kernel is Debian's source, built \
              with [this configuration](kernel.config), which is added to `make ARCH=i386 tinyconfig`.\n\n\
              | source | version | packages, with their licences |\n| --- | --- | --- |\n{debian}\n\
-             ## From crates.io\n\nThe steps, the riddles and the helper are this book's own, under the \
-             [MIT licence](licences/book/LICENSE-MIT) or the \
+             ## From crates.io\n\nThe steps, the riddles, the helper and what watches the machine for the picture \
+             are this book's own, under the [MIT licence](licences/book/LICENSE-MIT) or the \
              [Apache licence](licences/book/LICENSE-APACHE). They are built with these crates.\n\n\
              | crate | version | licence |\n| --- | --- | --- |\n{crates}\n\
              ## From npm\n\nThe emulator and the terminal.\n\n\

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use toml::{Table, Value};
+use toml::Table;
 use workshop::sabotage::variant::Variant;
 use workshop::steps::{self as ladder, Step};
 
@@ -50,7 +50,7 @@ pub(super) fn build(cache: &Cache, root: &Path, packages: &Packages) -> Result<P
     crates.workspace.copy(AGENTS_FOLDER)?;
     crates.dependencies.insert(AGENT.to_string(), beside(AGENTS_FOLDER));
     writeln!(crates.arms, "        {AGENT:?} => {AGENT}::multi_call(),")?;
-    crates.build(cache, packages, "steps", [])
+    crates.with_program("steps").build(cache, packages, "steps", [])
 }
 
 /// Builds the wrong steps.
@@ -64,7 +64,7 @@ pub(super) fn riddles(cache: &Cache, root: &Path, packages: &Packages) -> Result
         }
         crates.add(step, programs)?;
     }
-    crates.build(cache, packages, "riddles", crates::soon())
+    crates.with_program("riddles").build(cache, packages, "riddles", crates::soon())
 }
 
 /// A workspace with a library for each step, since a step says its package's name, and in it a module
@@ -102,15 +102,10 @@ impl<'a> Crates<'a> {
         Ok(())
     }
 
-    fn build<const N: usize>(
-        mut self,
-        cache: &Cache,
-        packages: &Packages,
-        name: &str,
-        profile: [(&str, Value); N],
-    ) -> Result<PathBuf> {
+    /// The same with the program that is all of them.
+    fn with_program(mut self, name: &str) -> Workspace<'a> {
         let main = ("main.rs".to_string(), MAIN.replace("PROGRAMS", &self.arms));
         self.workspace.add(name, self.dependencies.into(), [main]);
-        self.workspace.build(cache, packages, name, profile)
+        self.workspace
     }
 }
