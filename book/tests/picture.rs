@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/assets.rs"]
+mod assets;
 mod support;
 
 use std::fs;
@@ -12,6 +14,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use assets::assets;
 use book::serve::Book;
 use book::vm;
 use data_encoding::BASE64;
@@ -44,14 +47,6 @@ const PAGE: &str = "<!doctype html><html class='js light' lang=en><meta charset=
 /// How long something may take to be drawn.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The folder of the assets, unless they have not been built.
-fn assets(test: &str) -> Option<PathBuf> {
-    let site = project::root().unwrap().join("target/book-vm/site");
-    let there = site.join("state.bin.zst").is_file();
-    (there || testing::skip(test, "it needs the Linux of the page: cargo run -p book -- vm"))
-        .then_some(site)
-}
-
 /// Types lines into the machine, and returns what the agent told after each, and what Node said.
 fn told(assets: &Path, lines: &str) -> (Vec<Value>, String) {
     let script = project::root().unwrap().join("book/tests/picture.mjs");
@@ -72,7 +67,6 @@ fn which(of: &Value, fits: impl Fn(&Value) -> bool) -> Vec<&Value> {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn a_container_is_told_from_its_start_to_its_end() {
     let Some(assets) = assets("a_container_is_told_from_its_start_to_its_end") else { return };
     let (told, said) = told(&assets, CONTAINER);
@@ -159,7 +153,6 @@ fn takes_pictures(browser: &mut Browser, name: &str) {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_picture_shows_what_the_reader_types() {
     let name = "the_picture_shows_what_the_reader_types";
     let Some(assets) = assets(name) else { return };

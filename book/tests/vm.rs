@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/assets.rs"]
+mod assets;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use assets::assets;
 use book::vm::site::LOADED;
 use workshop::checks::{self, Stage};
 use workshop::steps::{self, Step};
@@ -17,14 +21,6 @@ use workshop::{project, testing};
 
 /// A page loads no more before it has a prompt, packed as servers do.
 const WIRE: usize = 5_000_000;
-
-/// The folder of the assets, unless they have not been built.
-fn assets(test: &str) -> Option<PathBuf> {
-    let site = project::root().unwrap().join("target/book-vm/site");
-    let there = site.join("state.bin.zst").is_file();
-    (there || testing::skip(test, "it needs the Linux of the page: cargo run -p book -- vm"))
-        .then_some(site)
-}
 
 /// The steps' sessions: their paths, without the ending.
 fn sessions(root: &Path) -> Vec<PathBuf> {
@@ -66,7 +62,6 @@ fn types(assets: &Path, lines: &[String]) -> String {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_steps_sessions_look_the_same_in_the_page() {
     let Some(assets) = assets("the_steps_sessions_look_the_same_in_the_page") else { return };
     let root = project::root().unwrap();
@@ -87,7 +82,6 @@ fn the_steps_sessions_look_the_same_in_the_page() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn every_step_passes_its_checks_in_the_page() {
     let Some(assets) = assets("every_step_passes_its_checks_in_the_page") else { return };
     let all = steps::all().unwrap();
@@ -106,7 +100,6 @@ fn every_step_passes_its_checks_in_the_page() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn riddles_turn_red_in_the_page_what_they_name() {
     let Some(assets) = assets("riddles_turn_red_in_the_page_what_they_name") else { return };
     let riddles: Vec<_> =
@@ -126,7 +119,6 @@ fn riddles_turn_red_in_the_page_what_they_name() {
 
 /// Riddle `swap` of step 05 makes a process that is the first in its namespace too late.
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn while_a_riddle_is_asked_the_step_is_the_wrong_one() {
     let Some(assets) = assets("while_a_riddle_is_asked_the_step_is_the_wrong_one") else { return };
     let step = "cargo run -p step05 run /bin/true";
@@ -149,7 +141,6 @@ fn while_a_riddle_is_asked_the_step_is_the_wrong_one() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn a_page_loads_little() {
     let Some(assets) = assets("a_page_loads_little") else { return };
     let size = book::vm::site::wire_size(&assets).unwrap();
@@ -172,7 +163,6 @@ process.exit();
 "#;
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_prompt_is_there_before_any_file_is_fetched() {
     let Some(assets) = assets("the_prompt_is_there_before_any_file_is_fetched") else { return };
     let script = project::root().unwrap().join("book/vm/machine.mjs");

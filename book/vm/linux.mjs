@@ -28,7 +28,7 @@ async function fetched(name, progress) {
         return loaded.get(name);
     }
     const stop = new AbortController();
-    let [timer, chunks, size] = [null, [], 0];
+    let [timer, chunks] = [null, []];
     const wait = () => {
         clearTimeout(timer);
         timer = setTimeout(() => stop.abort(), STALLED);
@@ -43,12 +43,11 @@ async function fetched(name, progress) {
         for (let part = await reader.read(); !part.done; part = await reader.read()) {
             wait();
             chunks.push(part.value);
-            size += part.value.length;
             progress(part.value.length);
         }
     } catch (error) {
         const why = stop.signal.aborted ? `nothing has come for ${STALLED / 1000} seconds` : error.message;
-        throw new Error(`${name} cannot be loaded${size > 0 ? ` to its end` : ""} (${why})`);
+        throw new Error(`${name} cannot be loaded (${why})`);
     } finally {
         clearTimeout(timer);
     }

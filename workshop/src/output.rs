@@ -25,8 +25,12 @@ pub fn write(bytes: &[u8]) -> Result<()> {
 
 /// Breaks a text into lines that are no wider than `width`, at blanks; longer words stay whole.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    text.split('\n').flat_map(|line| wrap_line(line, width)).collect()
+}
+
+fn wrap_line(line: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    for word in line.split(' ') {
         let line = lines.last_mut().filter(|line| {
             line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width
         });
@@ -86,6 +90,7 @@ mod tests {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("a /very/long/path b", 5), ["a", "/very/long/path", "b"]);
         assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap("one\ntwo three", 7), ["one", "two", "three"]);
         assert_eq!(wrap("äöü äöü", 7), ["äöü äöü"]);
     }
 }

@@ -26,7 +26,7 @@ mod steps;
 mod tool;
 
 /// Where the assets lie that a built book gets a copy of.
-const SITE: &str = "target/book-vm/site";
+pub const SITE: &str = "target/book-vm/site";
 
 /// The sources of all this, in the workshop's folder.
 const SOURCES: &str = "book/vm";

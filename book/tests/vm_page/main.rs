@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../support/assets.rs"]
+mod assets;
 #[path = "../support/axe.rs"]
 mod axe;
 mod faults;
@@ -20,6 +22,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use assets::assets;
 use book::serve::Book;
 use book::{build, vm};
 use serde_json::Value;
@@ -76,15 +79,9 @@ fn step(number: usize) -> String {
     page(&steps::all().unwrap()[number - 1])
 }
 
-/// Whether Linux has been built.
-fn built(test: &str) -> bool {
-    vm::is_built(&project::root().unwrap())
-        || testing::skip(test, "it needs the Linux of the page: cargo run -p book -- vm")
-}
-
 /// Chromium, if it and Linux are there.
 fn chromium(test: &str) -> Option<Browser> {
-    let there = built(test)
+    let there = assets(test).is_some()
         && (Command::new("chromium").arg("--version").output().is_ok()
             || testing::skip(test, "it needs chromium"));
     there.then(|| {
@@ -125,7 +122,6 @@ fn says(text: &str) -> String {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn linux_starts_in_a_page_on_a_click() {
     let Some(mut browser) = chromium("linux_starts_in_a_page_on_a_click") else { return };
     for what in ["cold", "cached"] {

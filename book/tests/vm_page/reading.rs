@@ -30,9 +30,8 @@ fn foreign(browser: &Browser) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn pages_without_a_terminal_pay_next_to_nothing() {
-    if !built("pages_without_a_terminal_pay_next_to_nothing") {
+    if assets("pages_without_a_terminal_pay_next_to_nothing").is_none() {
         return;
     }
     let has_linux =
@@ -81,7 +80,6 @@ fn a_book_without_linux_says_how_to_get_it() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn the_policy_forbids_nothing_that_a_page_does() {
     let Some(mut browser) = chromium("the_policy_forbids_nothing_that_a_page_does") else { return };
     for page in ["introduction.html", "glossary.html", "print.html"] {
@@ -98,7 +96,6 @@ fn the_policy_forbids_nothing_that_a_page_does() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn everyone_can_use_linux_in_a_page() {
     let name = "everyone_can_use_linux_in_a_page";
     let Some(axe) = axe::script(name) else { return };
@@ -126,7 +123,6 @@ fn everyone_can_use_linux_in_a_page() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn on_a_phone_it_comes_to_what_is_run() {
     let Some(mut browser) = chromium("on_a_phone_it_comes_to_what_is_run") else { return };
     browser.looks(390, false);
@@ -154,7 +150,6 @@ fn on_a_phone_it_comes_to_what_is_run() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn keys_alone_start_it_lead_in_and_out_again() {
     let Some(mut browser) = chromium("keys_alone_start_it_lead_in_and_out_again") else { return };
     browser.open(&step(5));
@@ -174,7 +169,6 @@ fn keys_alone_start_it_lead_in_and_out_again() {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn buttons_type_what_stands_beside_them() {
     let Some(mut browser) = chromium("buttons_type_what_stands_beside_them") else { return };
     // They start it, too.

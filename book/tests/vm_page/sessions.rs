@@ -97,17 +97,15 @@ fn every_session_runs(browser: &mut dyn Page) {
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn every_session_runs_in_its_page_in_chromium() {
     let Some(mut browser) = chromium("every_session_runs_in_its_page_in_chromium") else { return };
     every_session_runs(&mut browser);
 }
 
 #[test]
-#[ignore = "it needs minutes of building before: cargo run -p book -- vm"]
 fn every_session_runs_in_its_page_in_firefox() {
     let name = "every_session_runs_in_its_page_in_firefox";
-    if !built(name) {
+    if assets(name).is_none() {
         return;
     }
     let Some(mut browser) = Firefox::start() else {

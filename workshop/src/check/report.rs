@@ -120,7 +120,7 @@ impl Tally {
     /// A tick and the title; under a cross, why.
     pub(super) fn describe(&self, report: &Report) -> String {
         let new = report.kind == Kind::New && report.since == report.stage;
-        let title = format!("{}{}", report.title, if new { " (new)" } else { "" });
+        let mut title = format!("{}{}", report.title, if new { " (new)" } else { "" });
         // In a column as wide as the widest.
         let since =
             format!("{:<width$}", report.since.to_string(), width = report.stage.to_string().len());
@@ -128,7 +128,13 @@ impl Tally {
         if let Some(lack) = &report.skipped {
             let told = self.reports.iter().any(|it| it.skipped.as_ref() == Some(lack));
             let why = if told { String::new() } else { format!(", for want of {lack}") };
-            return format!("  {} {since} {title}: skipped{why}\n", "-".yellow().bold());
+            title += &format!(": skipped{why}");
+        }
+        // Beside the mark and the stage.
+        let margin = 5 + since.len();
+        let title = output::wrap(&title, self.width - margin).join(&format!("\n{:margin$}", ""));
+        if report.skipped.is_some() {
+            return format!("  {} {since} {title}\n", "-".yellow().bold());
         }
         if verdict.holds {
             return format!("  {} {since} {title}\n", "✓".green().bold());

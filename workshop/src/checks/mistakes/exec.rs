@@ -1,11 +1,12 @@
 //! Step 02: the command is started and waited for.
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::super::LAST;
 use super::super::Stage::Step;
-use super::super::exec::{has_sigint, outlives_sigint};
+use super::super::exec::{has, outlives_sigint};
 use super::{Lab, Mistake, SOON, look, runs};
 use crate::container::token;
 use crate::kernel;
@@ -133,7 +134,7 @@ fn one_status_for_all(lab: &Lab) -> Result<bool> {
 }
 
 fn ctrl_c_blocked_too_early(lab: &Lab) -> Result<bool> {
-    look(lab, |_, command| has_sigint(command, "SigBlk"))
+    look(lab, |_, command| has(command, "SigBlk", Signal::SIGINT))
 }
 
 fn run_dies_of_ctrl_c(lab: &Lab) -> Result<bool> {

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::sys::signal::Signal::SIGTTOU;
 
 use super::super::LAST;
 use super::super::Stage::Step;
-use super::super::exec::tty;
-use super::{Lab, Mistake, SOON, look, look_on_terminal};
+use super::super::exec::{has, tty};
+use super::{LIVES, Lab, Mistake, SOON, look, look_on_terminal};
 use crate::kernel;
+use crate::pty::Terminal;
 use crate::wait::until;
 
 /// The checks that a shared namespace turns red.
@@ -101,6 +103,16 @@ pub(super) const MISTAKES: &[Mistake] = &[
         made: outlives_run,
     },
     Mistake {
+        name: "sigttou-not-blocked",
+        since: Step(5),
+        until: LAST,
+        explains: &["terminal", "job-control"],
+        says: "The command does not start on a terminal. The child calls tcsetpgrp(3) from the \
+               background, which brings SIGTTOU: it stops a usual process, and process 1, which \
+               cannot be stopped, calls again for ever. Block SIGTTOU around the call, or ignore it.",
+        made: sigttou_not_blocked,
+    },
+    Mistake {
         name: "process-group-unknown",
         since: Step(5),
         until: LAST,
@@ -172,6 +184,17 @@ fn outlives_run(lab: &Lab) -> Result<bool> {
     let is_first = kernel::ids(child)?.get(1) == Some(&1);
     held.kill_run()?;
     Ok(is_first && !until(SOON, || !kernel::is_alive(child)))
+}
+
+fn sigttou_not_blocked(lab: &Lab) -> Result<bool> {
+    let terminal = Terminal::start(lab.cage, &lab.subject.command_line(&LIVES), |_| {})?;
+    if lab.command(&LIVES, terminal.pid()).is_ok() {
+        return Ok(false);
+    }
+    let hears =
+        |pid| ["SigBlk", "SigIgn"].iter().all(|set| !has(pid, set, SIGTTOU).unwrap_or(true));
+    let waits = |pid| tty(pid).is_ok_and(|tty| tty.group != tty.foreground) && hears(pid);
+    Ok(lab.cage.processes().into_iter().any(waits))
 }
 
 fn process_group_unknown(lab: &Lab) -> Result<bool> {
