@@ -15,9 +15,9 @@ use std::time::Instant;
 use assets::assets;
 use book::vm::site::LOADED;
 use workshop::checks::{self, Stage};
+use workshop::project;
 use workshop::steps::{self, Step};
 use workshop::transcript::{END, redact};
-use workshop::{project, testing};
 
 /// A page loads no more before it has a prompt, packed as servers do.
 const WIRE: usize = 5_000_000;

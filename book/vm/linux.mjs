@@ -28,7 +28,8 @@ async function fetched(name, progress) {
         return loaded.get(name);
     }
     const stop = new AbortController();
-    let [timer, chunks] = [null, []];
+    const chunks = [];
+    let timer = null;
     const wait = () => {
         clearTimeout(timer);
         timer = setTimeout(() => stop.abort(), STALLED);

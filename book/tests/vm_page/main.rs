@@ -23,8 +23,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use assets::assets;
+use book::build;
 use book::serve::Book;
-use book::{build, vm};
 use serde_json::Value;
 use support::Browser;
 use workshop::steps::{self, Step};

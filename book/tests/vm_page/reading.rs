@@ -8,7 +8,7 @@ use workshop::{project, steps};
 
 use crate::small::Small;
 use crate::support::Browser;
-use crate::{IS_IN_PANE, SITE, axe, built, chromium, shows, starts, step, waits};
+use crate::{IS_IN_PANE, SITE, assets, axe, chromium, shows, starts, step, waits};
 
 /// What a page without Linux may load for it, packed.
 const ALLOWANCE: usize = 2000;

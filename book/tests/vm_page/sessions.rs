@@ -10,7 +10,7 @@ use workshop::transcript::redact;
 use workshop::{project, testing};
 
 use crate::firefox::Firefox;
-use crate::{Page, STATUS, built, chromium, page, waits};
+use crate::{Page, STATUS, assets, chromium, page, waits};
 
 /// A session on a page, as its button plays it.
 struct Played {
