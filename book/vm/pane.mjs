@@ -4,6 +4,8 @@ const PROMPT = 0x1e;
 
 // As in the recorded sessions.
 const COLUMNS = 80;
+// Who does not draw itself anew has been told by now, in milliseconds.
+const SETTLED = 300;
 // The letters' size, in pixels.
 const [SMALL, LARGE] = [12, 14];
 
@@ -80,6 +82,7 @@ export class Pane {
 
     // v86 sends the two numbers in the order that the kernel does not expect.
     tell() {
+        this.told = performance.now();
         const { rows, cols } = this.terminal;
         this.vm.bus.send(`virtio-console${this.console}-resize`, [rows, cols]);
     }
@@ -108,6 +111,11 @@ export class Pane {
             this.waiting.add(look);
             look();
         });
+    }
+
+    // Resolves when whoever runs there has drawn itself anew for the size that it was told; most do.
+    settles(signal) {
+        return this.until(() => this.heard > this.told, SETTLED, "", signal).catch(() => signal?.throwIfAborted());
     }
 
     // The line that is being written.

@@ -13,6 +13,7 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // Types one command where a shell waits; what was begun there goes.
 export async function type(pane, command, signal) {
+    await pane.settles(signal);
     const half = /[$#>] .+$/.test(pane.line());
     if (half) {
         pane.press("\x15");
@@ -26,7 +27,12 @@ export async function type(pane, command, signal) {
 // they show, as in a recorded transcript. `turn` hears which pane comes next.
 export async function play(lines, panes, turn, signal) {
     let [transcript, shown, cgroup] = ["", null, "{cgroup}"];
+    // Each pane has its size before the first key.
+    for (const number of new Set(lines.map((line) => line[0] - 1))) {
+        turn(number);
+    }
     for (const pane of panes) {
+        await pane.settles(signal);
         pane.from = begin(pane);
     }
     for (const line of lines) {

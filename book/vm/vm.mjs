@@ -170,6 +170,8 @@ class LinuxTerminal extends HTMLElement {
             throw new Error("linux.mjs cannot be loaded");
         });
         this.reason = linux.reason;
+        // It takes room beside the panes: it comes before they do.
+        const lacks = linux.picture(this.picture).then(() => "", () => "The picture of the kernel cannot be loaded.");
         const attempt = this.attempt = {};
         const parts = await linux.load((bytes) => {
             if (this.attempt === attempt) {
@@ -177,12 +179,12 @@ class LinuxTerminal extends HTMLElement {
             }
         }, again);
         Object.assign(this, { vm: await linux.start(parts), typist: parts.typist });
+        const lacking = await lacks;
         this.open(parts.Pane, parts.Terminal);
-        linux.picture(this.picture).catch(() => this.say("The picture of the kernel cannot be loaded."));
         await this.prepare();
         this.sleepOrWake();
         this.watch = setInterval(() => this.listen(), 1000);
-        this.say("");
+        this.say(lacking);
         this.meet();
         if (focus) {
             this.panes[0].terminal.focus();
@@ -311,6 +313,8 @@ class LinuxTerminal extends HTMLElement {
             this.dataset.panes = 2;
         }
         this.tabs.forEach((tab, index) => tab.setAttribute("aria-pressed", index === number));
+        // At once, before anything is typed.
+        this.panes.forEach((pane) => pane.fit());
         if (focus) {
             this.panes[number]?.terminal.focus();
         }

@@ -119,6 +119,29 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", &json!({"features": [feature]}));
     }
 
+    /// The time that its processes have spent on a processor.
+    #[allow(dead_code)]
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let mut processes = vec![self.process.id().to_string()];
+        let mut ticks = 0;
+        while let Some(pid) = processes.pop() {
+            let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
+            let stat = read("stat").unwrap_or_default();
+            // After the name: utime and stime, of the process and of children it has waited for.
+            let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
+            ticks += fields.take(4).filter_map(|it| it.parse::<u64>().ok()).sum::<u64>();
+            let children =
+                fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            for thread in children {
+                let of_thread = fs::read_to_string(thread.path().join("children"));
+                processes
+                    .extend(of_thread.unwrap_or_default().split_whitespace().map(String::from));
+            }
+        }
+        // USER_HZ, which proc(5) counts in, is 100.
+        Duration::from_millis(ticks * 10)
+    }
+
     /// What an expression of JavaScript says.
     pub(crate) fn run(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true});

@@ -33,6 +33,9 @@ use workshop::{project, testing};
 /// How long the page may take to a prompt: several times of what it takes on a quiet machine.
 const START: Duration = Duration::from_secs(30);
 
+/// The browser takes less of a core while nobody types: on a quiet machine a tenth or less.
+const IDLE: f64 = 0.3;
+
 /// A browser with one page.
 trait Page {
     /// Opens an address and waits until it is loaded.
@@ -149,4 +152,20 @@ fn linux_starts_in_a_page_on_a_click() {
     println!("reset: {:.2} s", took.as_secs_f32());
     let faults = browser.events("Runtime.exceptionThrown");
     assert!(faults.is_empty(), "{faults:?}");
+}
+
+/// The machine's clock ticks and its agent looks around, and that is all.
+#[test]
+fn linux_that_waits_takes_little_of_a_core() {
+    let name = "linux_that_waits_takes_little_of_a_core";
+    let Some(mut browser) = chromium(name) else { return };
+    starts(&mut browser, &step(5));
+    waits(&mut browser, &shows(0, "$ "));
+    // For a while the browser still compiles what has run often.
+    thread::sleep(Duration::from_secs(15));
+    let (before, start) = (browser.cpu_time(), Instant::now());
+    thread::sleep(Duration::from_secs(10));
+    let share = (browser.cpu_time() - before).div_duration_f64(start.elapsed());
+    println!("a machine that waits: {:.1} % of a core", share * 100.0);
+    assert!(share < IDLE, "{share}");
 }
