@@ -122,6 +122,22 @@ fn everyone_can_use_linux_in_a_page() {
     }
 }
 
+/// Below the text one pane stands beside the picture; beside the text all stand one below the other.
+#[test]
+fn panes_and_picture_have_room_on_every_page_that_is_wide() {
+    let name = "panes_and_picture_have_room_on_every_page_that_is_wide";
+    let Some(mut browser) = chromium(name) else { return };
+    starts(&mut browser, &step(8));
+    for (width, panes, picture) in [(1200, 1, 350), (1680, 2, 550)] {
+        browser.looks(width, false);
+        let shown = "[...document.querySelectorAll('linux-terminal .pane')].filter((it) =>
+            it.checkVisibility({ visibilityProperty: true }) && it.clientWidth > 600 && it.clientHeight > 150).length";
+        waits(&mut browser, &format!("{shown} === {panes}"));
+        let room = "document.querySelector('live-picture').clientWidth";
+        assert!(browser.run(room).as_u64().unwrap() > picture, "{width}: {}", browser.run(room));
+    }
+}
+
 #[test]
 fn on_a_phone_it_comes_to_what_is_run() {
     let Some(mut browser) = chromium("on_a_phone_it_comes_to_what_is_run") else { return };
