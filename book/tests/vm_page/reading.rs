@@ -108,6 +108,10 @@ fn everyone_can_use_linux_in_a_page() {
             "document.querySelector('linux-terminal').run('cargo run -p step05 run /bin/bash', 0)",
         );
         waits(&mut browser, &shows(0, "root@container"));
+        // What has just appeared in the picture is still pale.
+        let moves =
+            "document.querySelector('live-picture').getAnimations({ subtree: true }).length";
+        waits(&mut browser, &format!("{moves} === 0"));
         browser.run(&axe);
         let found = browser.run(&axe::complaints(false));
         assert_eq!(found, json!([]), "{width}, dark {dark}");
