@@ -31,6 +31,7 @@ export async function play(lines, panes, turn, signal) {
     for (const number of new Set(lines.map((line) => line[0] - 1))) {
         turn(number);
     }
+    turn(lines[0][0] - 1);
     for (const pane of panes) {
         await pane.settles(signal);
         pane.from = begin(pane);

@@ -8,6 +8,8 @@ import { buttons } from "./buttons.mjs";
 
 // A pane that shows nothing for so long after a key has been pressed does not answer.
 const SILENCE = 8000;
+// The panes wait for so long for the picture.
+const PICTURE = 5000;
 // The agent's console.
 const AGENT = 2;
 const NAMES = ["Container", "Host"];
@@ -170,8 +172,9 @@ class LinuxTerminal extends HTMLElement {
             throw new Error("linux.mjs cannot be loaded");
         });
         this.reason = linux.reason;
-        // It takes room beside the panes: it comes before they do.
+        // It takes room beside the panes: it comes before they do, if it comes soon.
         const lacks = linux.picture(this.picture).then(() => "", () => "The picture of the kernel cannot be loaded.");
+        const late = new Promise((done) => setTimeout(done, PICTURE, ""));
         const attempt = this.attempt = {};
         const parts = await linux.load((bytes) => {
             if (this.attempt === attempt) {
@@ -179,7 +182,7 @@ class LinuxTerminal extends HTMLElement {
             }
         }, again);
         Object.assign(this, { vm: await linux.start(parts), typist: parts.typist });
-        const lacking = await lacks;
+        const lacking = await Promise.race([lacks, late]);
         this.open(parts.Pane, parts.Terminal);
         await this.prepare();
         this.sleepOrWake();

@@ -9,6 +9,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::mountinfo::{self, Mount};
@@ -70,6 +71,13 @@ pub fn status(pid: Pid, field: &str) -> Result<String> {
     let text = read(pid, "status")?;
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     Ok(value.with_context(|| format!("no {field} in /proc/{pid}/status"))?.trim().to_string())
+}
+
+/// Whether a signal is in one of the sets of /proc/PID/status, as in `SigBlk`.
+pub fn has_signal(pid: Pid, set: &str, signal: Signal) -> Result<bool> {
+    let signals = u64::from_str_radix(&status(pid, set)?, 16)
+        .with_context(|| format!("{set} in /proc/{pid}/status is no number"))?;
+    Ok(signals & (1 << (signal as u8 - 1)) != 0)
 }
 
 /// The process that started this one, or inherited it.

@@ -201,17 +201,11 @@ pub(crate) fn open_pty(rows: u16, columns: u16) -> Result<OpenptyResult> {
 /// session.
 fn leader(program: &[OsString]) -> Result<Vec<OsString>> {
     let mut words = vec!["setsid", "--ctty"];
-    // A shell starts what runs in the background so; on a new terminal nobody ignores Ctrl-C.
-    if ignores_keys()? {
+    // A shell starts what runs in the background so; on a new terminal nobody ignores Ctrl-C. It takes
+    // GNU's env.
+    let ignores = |signal| kernel::has_signal(Pid::this(), "SigIgn", signal);
+    if ignores(Signal::SIGINT)? || ignores(Signal::SIGQUIT)? {
         words.extend(["env", "--default-signal=INT,QUIT"]);
     }
     Ok(words.into_iter().map(OsString::from).chain(program.iter().cloned()).collect())
-}
-
-/// Whether what this program starts does not hear Ctrl-C.
-fn ignores_keys() -> Result<bool> {
-    let ignored = kernel::status(Pid::this(), "SigIgn")?;
-    let ignored = u64::from_str_radix(&ignored, 16).context("SigIgn is a number")?;
-    let bit = |signal: Signal| 1 << (signal as u64 - 1);
-    Ok(ignored & (bit(Signal::SIGINT) | bit(Signal::SIGQUIT)) != 0)
 }

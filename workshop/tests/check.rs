@@ -30,3 +30,14 @@ fn what_a_machine_cannot_do_is_skipped_and_a_skip_is_no_pass() {
     let output = check("env", &[]);
     assert_eq!(output.status.code(), Some(0));
 }
+
+/// What a shell starts in the background ignores Ctrl-C; what is checked need not.
+#[test]
+fn checks_on_a_terminal_hold_in_the_background_too() {
+    if !testing::root("checks_on_a_terminal_hold_in_the_background_too") {
+        return;
+    }
+    let output = check("sh", &["-c", "trap '' INT QUIT; exec \"$0\" \"$@\""]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+}

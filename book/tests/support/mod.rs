@@ -11,7 +11,7 @@ use tungstenite::{Message, WebSocket};
 
 /// A browser with one page; it ends with this value.
 pub(crate) struct Browser {
-    process: Child,
+    pub(crate) process: Child,
     socket: WebSocket<TcpStream>,
     session: String,
     number: u64,
@@ -117,29 +117,6 @@ impl Browser {
         let scheme = if dark { "dark" } else { "light" };
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
         self.call("Emulation.setEmulatedMedia", &json!({"features": [feature]}));
-    }
-
-    /// The time that its processes have spent on a processor.
-    #[allow(dead_code)]
-    pub(crate) fn cpu_time(&self) -> Duration {
-        let mut processes = vec![self.process.id().to_string()];
-        let mut ticks = 0;
-        while let Some(pid) = processes.pop() {
-            let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
-            let stat = read("stat").unwrap_or_default();
-            // After the name: utime and stime, of the process and of children it has waited for.
-            let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
-            ticks += fields.take(4).filter_map(|it| it.parse::<u64>().ok()).sum::<u64>();
-            let children =
-                fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-            for thread in children {
-                let of_thread = fs::read_to_string(thread.path().join("children"));
-                processes
-                    .extend(of_thread.unwrap_or_default().split_whitespace().map(String::from));
-            }
-        }
-        // USER_HZ, which proc(5) counts in, is 100.
-        Duration::from_millis(ticks * 10)
     }
 
     /// What an expression of JavaScript says.

@@ -144,7 +144,8 @@ impl Tally {
         let twin = |it: &&Report| {
             it.is_red()
                 && it.stage == report.stage
-                && (&it.verdict.found, &it.verdict.meaning) == (&verdict.found, &verdict.meaning)
+                && it.verdict.found == verdict.found
+                && it.verdict.meaning == verdict.meaning
                 && it.mistake.is_none()
                 && report.mistake.is_none()
         };
@@ -285,5 +286,47 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn red(title: &str, mistake: Option<&str>) -> Report {
+        let known = |name: &str| Known { name: name.into(), says: "Mend it.".into() };
+        Report {
+            stage: Stage::Step(3),
+            check: title.into(),
+            title: title.into(),
+            since: Stage::Step(3),
+            kind: Kind::Duty,
+            verdict: Verdict::new(false, "this", "that", "wrong"),
+            skipped: None,
+            mistake: mistake.map(known),
+            by_hand: "look".into(),
+        }
+    }
+
+    #[test]
+    fn the_same_is_told_once_unless_a_known_mistake_is_behind_it() {
+        let told_first = |first: Report| Tally { reports: vec![first], width: 80 };
+        let tally = told_first(red("one", None));
+        assert!(tally.describe(&red("two", None)).contains("the same as under \"one\""));
+        assert!(tally.describe(&red("two", Some("known"))).contains("Mend it."));
+        let other =
+            Report { verdict: Verdict::new(false, "this", "that", "bad"), ..red("two", None) };
+        assert!(tally.describe(&other).contains("bad"));
+        let tally = told_first(red("one", Some("known")));
+        assert!(tally.describe(&red("two", None)).contains("wrong"));
+        assert!(tally.describe(&red("two", Some("known"))).contains("mend that first"));
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_titles_break_at_blanks() {
+        let tally = Tally { reports: Vec::new(), width: 30 };
+        let text = tally.describe(&red("a title that does not fit into thirty columns", None));
+        assert!(text.lines().all(|line| line.chars().count() <= 30), "{text}");
+        assert!(text.contains("\n       "), "{text}");
     }
 }

@@ -177,14 +177,8 @@ fn terminal(lab: &Lab) -> Result<Verdict> {
 pub(super) fn outlives_sigint(pid: Pid) -> bool {
     // While it starts a child, the C library blocks all signals for a moment; it does not sleep then.
     let sleeps = kernel::status(pid, "State").is_ok_and(|state| state.starts_with('S'));
-    let deaf = |set| has(pid, set, Signal::SIGINT).unwrap_or(false);
+    let deaf = |set| kernel::has_signal(pid, set, Signal::SIGINT).unwrap_or(false);
     sleeps && ["SigBlk", "SigIgn", "SigCgt"].into_iter().any(deaf)
-}
-
-/// Whether a signal is in one of the sets of /proc/PID/status.
-pub(super) fn has(pid: Pid, set: &str, signal: Signal) -> Result<bool> {
-    let signals = u64::from_str_radix(&kernel::status(pid, set)?, 16)?;
-    Ok(signals & (1 << (signal as u8 - 1)) != 0)
 }
 
 /// What the kernel says of a process and its terminal.

@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 
 use super::super::LAST;
 use super::super::Stage::Step;
-use super::super::exec::{has, outlives_sigint};
+use super::super::exec::outlives_sigint;
 use super::{Lab, Mistake, SOON, look, runs};
 use crate::container::token;
 use crate::kernel;
@@ -134,7 +134,7 @@ fn one_status_for_all(lab: &Lab) -> Result<bool> {
 }
 
 fn ctrl_c_blocked_too_early(lab: &Lab) -> Result<bool> {
-    look(lab, |_, command| has(command, "SigBlk", Signal::SIGINT))
+    look(lab, |_, command| kernel::has_signal(command, "SigBlk", Signal::SIGINT))
 }
 
 fn run_dies_of_ctrl_c(lab: &Lab) -> Result<bool> {

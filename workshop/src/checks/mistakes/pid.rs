@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::sys::signal::Signal::SIGTTOU;
 
-use super::super::LAST;
 use super::super::Stage::Step;
-use super::super::exec::{has, tty};
-use super::{LIVES, Lab, Mistake, SOON, look, look_on_terminal};
+use super::super::exec::tty;
+use super::super::{LAST, START};
+use super::{Lab, Mistake, SOON, look, look_on_terminal};
 use crate::kernel;
 use crate::pty::Terminal;
 use crate::wait::until;
@@ -107,9 +107,9 @@ pub(super) const MISTAKES: &[Mistake] = &[
         since: Step(5),
         until: LAST,
         explains: &["terminal", "job-control"],
-        says: "The command does not start on a terminal. The child calls tcsetpgrp(3) from the \
-               background, which brings SIGTTOU: it stops a usual process, and process 1, which \
-               cannot be stopped, calls again for ever. Block SIGTTOU around the call, or ignore it.",
+        says: "Somebody calls tcsetpgrp(3) from the background and does not come back: the call brings \
+               SIGTTOU, which stops `run`, and process 1, which cannot be stopped, calls again for \
+               ever. Block SIGTTOU around the call, or ignore it.",
         made: sigttou_not_blocked,
     },
     Mistake {
@@ -187,14 +187,19 @@ fn outlives_run(lab: &Lab) -> Result<bool> {
 }
 
 fn sigttou_not_blocked(lab: &Lab) -> Result<bool> {
-    let terminal = Terminal::start(lab.cage, &lab.subject.command_line(&LIVES), |_| {})?;
-    if lab.command(&LIVES, terminal.pid()).is_ok() {
+    let terminal = Terminal::start(lab.cage, &lab.subject.command_line(&["true"]), |_| {})?;
+    if until(START, || terminal.is_over()) {
         return Ok(false);
     }
-    let hears =
-        |pid| ["SigBlk", "SigIgn"].iter().all(|set| !has(pid, set, SIGTTOU).unwrap_or(true));
-    let waits = |pid| tty(pid).is_ok_and(|tty| tty.group != tty.foreground) && hears(pid);
-    Ok(lab.cage.processes().into_iter().any(waits))
+    let is_behind = |pid| tty(pid).is_ok_and(|it| it.foreground > 0 && it.group != it.foreground);
+    let is_deaf = |pid| {
+        ["SigBlk", "SigIgn"]
+            .iter()
+            .any(|set| kernel::has_signal(pid, set, SIGTTOU).unwrap_or(false))
+    };
+    // Stopped, or at it again and again; who waits for a child sleeps.
+    let tries = |pid| kernel::status(pid, "State").is_ok_and(|it| it.starts_with(['T', 'R']));
+    Ok(lab.cage.processes().into_iter().any(|pid| is_behind(pid) && !is_deaf(pid) && tries(pid)))
 }
 
 fn process_group_unknown(lab: &Lab) -> Result<bool> {
