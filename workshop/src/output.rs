@@ -25,7 +25,7 @@ pub fn write(bytes: &[u8]) -> Result<()> {
 
 /// Breaks a text into lines that are no wider than `width`, at blanks; longer words stay whole.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    text.split('\n').flat_map(|line| wrap_line(line, width)).collect()
+    text.trim_end_matches('\n').split('\n').flat_map(|line| wrap_line(line, width)).collect()
 }
 
 fn wrap_line(line: &str, width: usize) -> Vec<String> {

@@ -23,6 +23,7 @@ fn clicks(browser: &mut Browser, script: &str) {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn a_browser_without_webassembly_or_memory_is_told() {
     let name = "a_browser_without_webassembly_or_memory_is_told";
     let Some(mut browser) = chromium(name) else { return };
@@ -43,6 +44,7 @@ fn a_browser_without_webassembly_or_memory_is_told() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn a_failed_download_can_be_tried_again() {
     let Some(mut browser) = chromium("a_failed_download_can_be_tried_again") else { return };
     for file in ["state.bin.zst", "libv86.mjs", "xterm.css", "linux.mjs"] {
@@ -84,6 +86,7 @@ fn breaks_off(listener: &TcpListener) {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn a_download_that_breaks_off_can_be_tried_again() {
     let name = "a_download_that_breaks_off_can_be_tried_again";
     let Some(mut browser) = chromium(name) else { return };
@@ -99,6 +102,7 @@ fn a_download_that_breaks_off_can_be_tried_again() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn a_machine_that_hangs_is_noticed_and_begun_anew() {
     let Some(mut browser) = chromium("a_machine_that_hangs_is_noticed_and_begun_anew") else {
         return;
@@ -115,6 +119,7 @@ fn a_machine_that_hangs_is_noticed_and_begun_anew() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn a_second_tab_has_a_machine_of_its_own_and_is_told() {
     let name = "a_second_tab_has_a_machine_of_its_own_and_is_told";
     let Some(mut browser) = chromium(name) else { return };
@@ -132,6 +137,7 @@ fn a_second_tab_has_a_machine_of_its_own_and_is_told() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn linux_stops_while_nobody_looks() {
     let Some(mut browser) = chromium("linux_stops_while_nobody_looks") else { return };
     starts(&mut browser, &step(5));
@@ -148,6 +154,7 @@ fn linux_stops_while_nobody_looks() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn back_from_another_page_linux_goes_on_or_can_be_started() {
     let name = "back_from_another_page_linux_goes_on_or_can_be_started";
     let Some(mut browser) = chromium(name) else { return };

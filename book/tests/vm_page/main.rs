@@ -126,6 +126,7 @@ fn says(text: &str) -> String {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn linux_starts_in_a_page_on_a_click() {
     let Some(mut browser) = chromium("linux_starts_in_a_page_on_a_click") else { return };
     for what in ["cold", "cached"] {
@@ -157,6 +158,7 @@ fn linux_starts_in_a_page_on_a_click() {
 
 /// The machine's clock ticks and its agent looks around, and that is all.
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn linux_that_waits_takes_little_of_a_core() {
     let name = "linux_that_waits_takes_little_of_a_core";
     let Some(mut browser) = chromium(name) else { return };

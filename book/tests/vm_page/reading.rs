@@ -30,6 +30,7 @@ fn foreign(browser: &Browser) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn pages_without_a_terminal_pay_next_to_nothing() {
     if assets("pages_without_a_terminal_pay_next_to_nothing").is_none() {
         return;
@@ -64,6 +65,7 @@ fn pages_without_a_terminal_pay_next_to_nothing() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn a_book_without_linux_says_how_to_get_it() {
     let small = Small::new();
     small.write(
@@ -80,6 +82,7 @@ fn a_book_without_linux_says_how_to_get_it() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn the_policy_forbids_nothing_that_a_page_does() {
     let Some(mut browser) = chromium("the_policy_forbids_nothing_that_a_page_does") else { return };
     for page in ["introduction.html", "glossary.html", "print.html"] {
@@ -96,6 +99,7 @@ fn the_policy_forbids_nothing_that_a_page_does() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn everyone_can_use_linux_in_a_page() {
     let name = "everyone_can_use_linux_in_a_page";
     let Some(axe) = axe::script(name) else { return };
@@ -128,6 +132,7 @@ fn everyone_can_use_linux_in_a_page() {
 
 /// Below the text one pane stands beside the picture; beside the text all stand one below the other.
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn panes_and_picture_have_room_on_every_page_that_is_wide() {
     let name = "panes_and_picture_have_room_on_every_page_that_is_wide";
     let Some(mut browser) = chromium(name) else { return };
@@ -143,6 +148,7 @@ fn panes_and_picture_have_room_on_every_page_that_is_wide() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn on_a_phone_it_comes_to_what_is_run() {
     let Some(mut browser) = chromium("on_a_phone_it_comes_to_what_is_run") else { return };
     browser.looks(390, false);
@@ -170,6 +176,7 @@ fn on_a_phone_it_comes_to_what_is_run() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn keys_alone_start_it_lead_in_and_out_again() {
     let Some(mut browser) = chromium("keys_alone_start_it_lead_in_and_out_again") else { return };
     browser.open(&step(5));
@@ -189,6 +196,7 @@ fn keys_alone_start_it_lead_in_and_out_again() {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn buttons_type_what_stands_beside_them() {
     let Some(mut browser) = chromium("buttons_type_what_stands_beside_them") else { return };
     // They start it, too.

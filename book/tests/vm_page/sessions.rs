@@ -97,12 +97,14 @@ fn every_session_runs(browser: &mut dyn Page) {
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn every_session_runs_in_its_page_in_chromium() {
     let Some(mut browser) = chromium("every_session_runs_in_its_page_in_chromium") else { return };
     every_session_runs(&mut browser);
 }
 
 #[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn every_session_runs_in_its_page_in_firefox() {
     let name = "every_session_runs_in_its_page_in_firefox";
     if assets(name).is_none() {

@@ -324,6 +324,7 @@ mod tests {
 
     #[test]
     fn on_a_narrow_terminal_titles_break_at_blanks() {
+        colored::control::set_override(false);
         let tally = Tally { reports: Vec::new(), width: 30 };
         let text = tally.describe(&red("a title that does not fit into thirty columns", None));
         assert!(text.lines().all(|line| line.chars().count() <= 30), "{text}");

@@ -108,8 +108,8 @@ pub(super) const MISTAKES: &[Mistake] = &[
         until: LAST,
         explains: &["terminal", "job-control"],
         says: "Somebody calls tcsetpgrp(3) from the background and does not come back: the call brings \
-               SIGTTOU, which stops `run`, and process 1, which cannot be stopped, calls again for \
-               ever. Block SIGTTOU around the call, or ignore it.",
+               SIGTTOU. That stops `run`; process 1 cannot be stopped, and calls again for ever. \
+               Block SIGTTOU around the call, or ignore it.",
         made: sigttou_not_blocked,
     },
     Mistake {
