@@ -65,15 +65,19 @@ export class Pane {
         const { terminal } = this;
         const screen = terminal.element?.querySelector(".xterm-screen");
         const room = terminal.element?.parentElement;
-        if (!screen?.clientWidth || !room.clientHeight) {
+        // What nobody sees the terminal draws later: until then its old size would be measured.
+        const seen = screen?.clientWidth && room.clientHeight && getComputedStyle(room).visibility !== "hidden";
+        const size = `${room?.clientWidth} ${room?.clientHeight}`;
+        if (!seen || size === this.fitted) {
             return;
         }
+        this.fitted = size;
         const now = terminal.options.fontSize;
         const [cell, line] = [screen.clientWidth / terminal.cols / now, screen.clientHeight / terminal.rows / now];
-        const size = Math.max(SMALL, Math.min(LARGE, Math.floor((room.clientWidth - 20) / cell / COLUMNS)));
-        const columns = Math.max(20, Math.min(COLUMNS, Math.floor((room.clientWidth - 20) / cell / size)));
-        const rows = Math.max(4, Math.floor(room.clientHeight / line / size));
-        terminal.options.fontSize = size;
+        const letters = Math.max(SMALL, Math.min(LARGE, Math.floor((room.clientWidth - 20) / cell / COLUMNS)));
+        const columns = Math.max(20, Math.min(COLUMNS, Math.floor((room.clientWidth - 20) / cell / letters)));
+        const rows = Math.max(4, Math.floor(room.clientHeight / line / letters));
+        terminal.options.fontSize = letters;
         if (columns !== terminal.cols || rows !== terminal.rows) {
             terminal.resize(columns, rows);
             this.tell();

@@ -174,7 +174,7 @@ class LinuxTerminal extends HTMLElement {
         this.reason = linux.reason;
         // It takes room beside the panes: it comes before they do, if it comes soon.
         const lacks = linux.picture(this.picture).then(() => "", () => "The picture of the kernel cannot be loaded.");
-        const late = new Promise((done) => setTimeout(done, PICTURE, ""));
+        const late = new Promise((done) => setTimeout(done, PICTURE));
         const attempt = this.attempt = {};
         const parts = await linux.load((bytes) => {
             if (this.attempt === attempt) {
@@ -182,12 +182,13 @@ class LinuxTerminal extends HTMLElement {
             }
         }, again);
         Object.assign(this, { vm: await linux.start(parts), typist: parts.typist });
-        const lacking = await Promise.race([lacks, late]);
+        await Promise.race([lacks, late]);
         this.open(parts.Pane, parts.Terminal);
         await this.prepare();
         this.sleepOrWake();
         this.watch = setInterval(() => this.listen(), 1000);
-        this.say(lacking);
+        this.say("");
+        lacks.then((text) => text && this.attempt === attempt && this.say(text));
         this.meet();
         if (focus) {
             this.panes[0].terminal.focus();

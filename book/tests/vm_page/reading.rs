@@ -130,6 +130,23 @@ fn everyone_can_use_linux_in_a_page() {
     }
 }
 
+/// A pane has the size of its place when it is first looked at, too.
+#[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
+fn panes_are_alike_wherever_they_stand_alone() {
+    let name = "panes_are_alike_wherever_they_stand_alone";
+    let Some(mut browser) = chromium(name) else { return };
+    for width in [390, 1200] {
+        browser.looks(width, false);
+        starts(&mut browser, &step(5));
+        browser.run("document.querySelector('linux-terminal').run('echo seen', 1)");
+        waits(&mut browser, &shows(1, "\nseen"));
+        let sizes = "document.querySelector('linux-terminal').panes.map((it) => `${it.terminal.cols} x ${it.terminal.rows}`)";
+        let sizes = browser.run(sizes);
+        assert_eq!(sizes[0], sizes[1], "{width}");
+    }
+}
+
 /// Below the text one pane stands beside the picture; beside the text all stand one below the other.
 #[test]
 #[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
