@@ -22,6 +22,7 @@ use nix::unistd::{self, Pid};
 
 use crate::kernel::{self, PidsCgroup};
 use crate::mountinfo::{self, Mount};
+use crate::signals::hearing_keys;
 use crate::wait::until;
 
 /// The name that the cage's machine goes by.
@@ -107,7 +108,7 @@ impl Cage {
         command.args(["-c", join, "sh"]).arg(self.leaf().join("cgroup.procs"));
         // A single thread that moves itself need not wait for all processors.
         command.args(self.others.iter().map(|other| other.join("tasks")));
-        command.arg("--").args(program).current_dir(&self.folder);
+        command.arg("--").args(hearing_keys(program)?).current_dir(&self.folder);
         let spawned = self.inside(move || {
             prepare(&mut command);
             // What this program holds back, the one that it starts would hold back, too.

@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{OpenptyResult, Winsize, openpty};
-use nix::sys::signal::Signal;
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
 
 use crate::cage::Cage;
-use crate::kernel;
+use crate::signals;
 use crate::wait::until;
 
 /// A program on a terminal of its own, 80 columns wide.
@@ -37,7 +36,7 @@ impl Terminal {
         program: &[OsString],
         prepare: impl FnOnce(&mut Command) + Send + 'static,
     ) -> Result<Self> {
-        let line = leader(program)?;
+        let line = leader(program);
         Self::open(|[stdin, stdout, stderr]| {
             cage.spawn(&line, move |command| {
                 command.stdin(stdin).stdout(stdout).stderr(stderr);
@@ -48,7 +47,7 @@ impl Terminal {
 
     /// Starts a program outside of any cage: one that does no harm to this machine.
     pub fn start_uncaged(program: &[OsString]) -> Result<Self> {
-        let line = leader(program)?;
+        let line = leader(&signals::hearing_keys(program)?);
         Self::open(|[stdin, stdout, stderr]| {
             let mut command = Command::new(&line[0]);
             command.args(&line[1..]).stdin(stdin).stdout(stdout).stderr(stderr);
@@ -199,13 +198,6 @@ pub(crate) fn open_pty(rows: u16, columns: u16) -> Result<OpenptyResult> {
 
 /// The words that start a program: setsid(1) makes its stdin the controlling terminal of a new
 /// session.
-fn leader(program: &[OsString]) -> Result<Vec<OsString>> {
-    let mut words = vec!["setsid", "--ctty"];
-    // A shell starts what runs in the background so; on a new terminal nobody ignores Ctrl-C. It takes
-    // GNU's env.
-    let ignores = |signal| kernel::has_signal(Pid::this(), "SigIgn", signal);
-    if ignores(Signal::SIGINT)? || ignores(Signal::SIGQUIT)? {
-        words.extend(["env", "--default-signal=INT,QUIT"]);
-    }
-    Ok(words.into_iter().map(OsString::from).chain(program.iter().cloned()).collect())
+fn leader(program: &[OsString]) -> Vec<OsString> {
+    ["setsid", "--ctty"].map(OsString::from).into_iter().chain(program.iter().cloned()).collect()
 }

@@ -1,10 +1,14 @@
 //! Signals as something to wait for beside files (signalfd(2)).
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
+
+use crate::kernel;
 
 /// Asks a program to end.
 pub(crate) const STOPPING: [Signal; 4] =
@@ -33,6 +37,19 @@ impl Signals {
         let signal = self.fd.read_signal().ok()??;
         Signal::try_from(i32::try_from(signal.ssi_signo).ok()?).ok()
     }
+}
+
+/// The line that starts a program which hears Ctrl-C. Who was started in the background by a shell
+/// ignores it, as would all that it starts.
+pub(crate) fn hearing_keys(program: &[OsString]) -> Result<Vec<OsString>> {
+    let ignores = |signal| kernel::has_signal(Pid::this(), "SigIgn", signal);
+    let mut line = Vec::new();
+    if ignores(Signal::SIGINT)? || ignores(Signal::SIGQUIT)? {
+        // GNU's; the call itself is not to be had without `unsafe`.
+        line.extend(["env", "--default-signal=INT,QUIT"].map(OsString::from));
+    }
+    line.extend_from_slice(program);
+    Ok(line)
 }
 
 /// Waits for a program that has the terminal meanwhile: Ctrl-C is for it.

@@ -30,7 +30,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cage::Cage;
-use crate::container::{Ended, Held, Running, Subject};
+use crate::container::{Ended, Held, PATIENCE, Running, Subject};
 use crate::kernel;
 use crate::wait::until;
 
@@ -233,9 +233,6 @@ impl Drop for Bench {
     }
 }
 
-/// How long a command may take to start.
-const START: Duration = Duration::from_secs(10);
-
 /// What a check works with.
 struct Lab<'a> {
     cage: &'a Cage,
@@ -255,12 +252,18 @@ impl Lab<'_> {
     /// Waits for the command's process, which its words tell, as long as there is `run`.
     fn command(&self, words: &[&str], run: Pid) -> Result<Pid> {
         let mut command = None;
-        until(START, || {
+        until(PATIENCE, || {
             let mut all = self.cage.processes().into_iter();
             command = all.find(|pid| kernel::arguments(*pid).is_ok_and(|it| it == words));
             command.is_some() || !kernel::is_alive(run)
         });
-        command.context("the command does not run")
+        command.with_context(|| {
+            let words = words.join(" ");
+            match kernel::is_alive(run) {
+                true => format!("`run` has not started {words} within {} s", PATIENCE.as_secs()),
+                false => format!("`run` has ended, and {words} does not run"),
+            }
+        })
     }
 
     fn hold(&self, script: &str) -> Result<Held> {

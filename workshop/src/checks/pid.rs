@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use super::Stage::{Final, Step};
 use super::uts::own_namespace;
-use super::{Check, Kind, LAST, Lab, START, Verdict};
+use super::{Check, Kind, LAST, Lab, Verdict};
 use crate::container::{PATIENCE, token};
 use crate::kernel;
 use crate::pty::Terminal;
@@ -174,7 +174,7 @@ pub(super) fn job_control(lab: &Lab) -> Result<Verdict> {
     let is_stopped = |pid: &Pid| kernel::status(*pid, "State").is_ok_and(|it| it.starts_with('T'));
     let expected = "Ctrl-Z stops sleep, and the shell goes on";
     let mut stopped = false;
-    until(START, || {
+    until(PATIENCE, || {
         stopped = lab.cage.processes().iter().any(is_stopped);
         stopped || terminal.text().contains("ready> ") || terminal.is_over()
     });
@@ -183,7 +183,7 @@ pub(super) fn job_control(lab: &Lab) -> Result<Verdict> {
         let meaning = "Only the foreground process group may read from the terminal.";
         return Ok(Verdict::new(false, expected, found, meaning));
     }
-    terminal.wait_for("ready> ", START)?;
+    terminal.wait_for("ready> ", PATIENCE)?;
     // $((...)) tells what was typed from what was printed.
     terminal.press("sleep 30\n")?;
     let sleeps = lab.command(&["sleep", "30"], terminal.pid()).is_ok();

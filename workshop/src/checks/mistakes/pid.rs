@@ -5,13 +5,16 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::sys::signal::Signal::SIGTTOU;
 
+use super::super::LAST;
 use super::super::Stage::Step;
 use super::super::exec::tty;
-use super::super::{LAST, START};
 use super::{Lab, Mistake, SOON, look, look_on_terminal};
 use crate::kernel;
 use crate::pty::Terminal;
 use crate::wait::until;
+
+/// Who has not come to its end by then is stuck.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// The checks that a shared namespace turns red.
 const SHARED: &[&str] = &["pid-namespace", "process-1", "says-pids", "orphans", "dies-with-run"];
@@ -188,7 +191,7 @@ fn outlives_run(lab: &Lab) -> Result<bool> {
 
 fn sigttou_not_blocked(lab: &Lab) -> Result<bool> {
     let terminal = Terminal::start(lab.cage, &lab.subject.command_line(&["true"]), |_| {})?;
-    if until(START, || terminal.is_over()) {
+    if until(STUCK, || terminal.is_over()) {
         return Ok(false);
     }
     let is_behind = |pid| tty(pid).is_ok_and(|it| it.foreground > 0 && it.group != it.foreground);
