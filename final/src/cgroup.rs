@@ -3,8 +3,8 @@
 //! On cgroup v2 one tree has all controllers, on v1 each controller has a tree of its own, and a
 //! hybrid machine has some of each. So a container's cgroup is a list of folders, one a tree.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -85,7 +85,9 @@ impl Cgroup {
             let shown = branch.folder.display();
             fs::create_dir(&branch.folder).or_cannot(format_args!("create {shown}"), AS_ROOT)?;
             for (file, value, required) in limits.files(branch) {
-                match fs::write(branch.folder.join(file), &value) {
+                // Not created: cgroup v2 refuses that otherwise than it says that a file is missing.
+                let file_of = OpenOptions::new().write(true).open(branch.folder.join(file));
+                match file_of.and_then(|mut it| it.write_all(value.as_bytes())) {
                     // Machines without swap accounting have no file for it.
                     Err(error) if !required && error.kind() == io::ErrorKind::NotFound => {}
                     written => {

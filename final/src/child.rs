@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, open};
+use nix::libc::rlim_t;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
@@ -189,7 +190,7 @@ fn standard_streams(interactive: bool, terminal: Option<OwnedFd>, user: &Identit
 /// What is meant for us is not meant for the command: protection from the OOM killer, and more open
 /// files than programs reckon with.
 fn sane_limits() -> Result<()> {
-    const FILES: (u64, u64) = (1024, 1 << 19);
+    const FILES: (rlim_t, rlim_t) = (1024, 1 << 19);
     let score = Path::new("/proc/self/oom_score_adj");
     let protected = fs::read_to_string(score).is_ok_and(|text| text.starts_with('-'));
     if protected {

@@ -2,7 +2,7 @@
 //! [trampoline](crate::trampoline), this is the only module with `unsafe` in it.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int, c_long, c_uint};
+use std::ffi::{CStr, c_int, c_long, c_uint, c_ulong};
 use std::fs::File;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -24,29 +24,46 @@ pub(crate) enum Cloned {
     Parent { pid: Pid, pidfd: OwnedFd },
 }
 
+/// What clone3(2) calls `struct clone_args`; 0 means "not used".
+#[repr(C)]
+#[derive(Default)]
+struct CloneArguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
 /// Starts a process in new namespaces and, on cgroup v2, in `cgroup` from its first instant
 /// (clone3(2)). Falls back to clone(2) where clone3 is missing, or forbidden by a seccomp filter.
 pub(crate) fn clone3(flags: CloneFlags, cgroup: Option<BorrowedFd>) -> nix::Result<Cloned> {
     let mut pidfd: RawFd = -1;
     let flags = flags.bits() as u64 | libc::CLONE_PIDFD as u64;
-    // SAFETY: clone_args is plain numbers, for which 0 means "not used".
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = flags;
-    arguments.pidfd = &raw mut pidfd as u64;
-    arguments.exit_signal = libc::SIGCHLD as u64;
+    let mut arguments = CloneArguments {
+        flags,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..Default::default()
+    };
     if let Some(cgroup) = cgroup {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = cgroup.as_raw_fd() as u64;
     }
     // SAFETY: without CLONE_VM it works as fork(2) does: the child continues here on a copy of the
     // memory. That copy is whole since no other thread exists: this program starts none.
-    let mut pid = unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>())
-    };
+    let mut pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<CloneArguments>()) };
     let mut in_cgroup = cgroup.is_some();
     if pid < 0 && matches!(Errno::last(), Errno::ENOSYS | Errno::EINVAL | Errno::E2BIG) {
         in_cgroup = false;
-        let flags = flags | libc::SIGCHLD as u64;
+        let flags = (flags | libc::SIGCHLD as u64) as c_ulong;
         // SAFETY: as above. The third argument is where CLONE_PIDFD puts the descriptor.
         pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
     }
