@@ -124,7 +124,7 @@ impl<'a> Chapter<'a> {
 
     /// The attribute of what can be typed into the page's Linux.
     fn runs(&self, command: &str) -> &'static str {
-        if self.linux && linux::runs(command.trim()) { " data-run" } else { "" }
+        if self.linux && linux::lacks(command.trim()).is_none() { " data-run" } else { "" }
     }
 
     /// A fence's lines, which are no directives.
@@ -181,7 +181,11 @@ impl<'a> Chapter<'a> {
                         .split_once("{{#end}}")
                         .context("{{#run}} has no {{#end}} on its line")?;
                     self.types(command);
-                    let run = self.runs(command);
+                    let run = match (self.runs(command), arguments) {
+                        (" data-run", "host") => " data-run=\"host\"",
+                        (run, "" | "host") => run,
+                        _ => bail!("{{{{#run}}}} knows only the host"),
+                    };
                     out += &format!("<kbd class=\"run\"{run}>{}</kbd>", escape(command.trim()));
                     rest = after;
                 }
@@ -208,7 +212,11 @@ impl<'a> Chapter<'a> {
                 self.types(&view::try_it(step));
                 self.linux = self.project.linux;
                 let run = self.runs(&view::try_it(step));
-                Ok(view::bar(self.project, step, run)? + &linux::terminal(step, self.linux))
+                Ok(view::bar(self.project, step, run)? + &linux::terminal(Some(step), self.linux))
+            }
+            ("linux", []) => {
+                self.linux = self.project.linux;
+                Ok(if self.linux { linux::terminal(None, true) } else { String::new() })
             }
             ("minutes", [_]) => Ok(format!(
                 "<p class=\"minutes\">{} minutes</p>\n",

@@ -31,12 +31,14 @@ pub enum Piece {
 }
 
 /// A session of a folder as HTML, or one part of it; what is different on cgroup v1 is folded below.
-/// For a page with Linux it holds what is typed, if that can be typed there.
+/// For a page with Linux it holds what is typed, or what Linux lacks for that.
 pub fn html(folder: &Path, name: &str, part: Option<usize>, linux: bool) -> Result<String> {
     let session = Session::read(folder, name, "")?;
     let mut html = session.html(part)?;
     let mut data = String::new();
-    if linux && linux::plays(&session.session) {
+    if let Some(lacks) = session.session.lines().find_map(linux::lacks).filter(|_| linux) {
+        data = format!(" data-lacks=\"{lacks}\"");
+    } else if linux {
         let lines = escape(&session.session).replace('\n', "&#10;");
         data = format!(" data-name=\"{name}\" data-session=\"{lines}\"");
         if let Some(part) = part {

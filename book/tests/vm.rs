@@ -1,11 +1,14 @@
 //! The Linux of the page, without a browser: Node restores the saved machine and types what the
-//! steps' sessions type. On cgroup v2, and without root.
+//! pages' sessions type. On cgroup v2, and without root.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "support/assets.rs"]
 mod assets;
+#[path = "support/seen.rs"]
+mod seen;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -13,23 +16,40 @@ use std::process::Command;
 use std::time::Instant;
 
 use assets::assets;
+use book::linux;
 use book::vm::site::LOADED;
+use seen::{seen, shown};
 use workshop::checks::{self, Stage};
 use workshop::project;
 use workshop::steps::{self, Step};
-use workshop::transcript::{END, redact};
+use workshop::transcript::{END, lines};
 
 /// A page loads no more before it has a prompt, packed as servers do.
 const WIRE: usize = 5_000_000;
 
-/// The steps' sessions: their paths, without the ending.
+/// The sessions that pages with Linux show and can run: their paths, without the ending.
 fn sessions(root: &Path) -> Vec<PathBuf> {
-    let folders = steps::all().unwrap().iter().map(|step| root.join(&step.folder).join("tests"));
-    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap().flatten());
-    let mut sessions: Vec<_> = files.map(|file| file.path().with_extension("")).collect();
-    sessions.retain(|path| path.with_extension("session").is_file());
-    sessions.sort();
-    sessions
+    let mut sessions = BTreeSet::new();
+    for entry in fs::read_dir(root.join("book/src")).unwrap() {
+        let text = fs::read(entry.unwrap().path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let Some(at) = ["{{#step ", "{{#linux}}"].iter().find_map(|it| text.find(it)) else {
+            continue;
+        };
+        for directive in text[at..].split("{{#session ").skip(1) {
+            let words: Vec<_> = directive.split([' ', '}']).take(2).collect();
+            let folder = match words[0] {
+                "book" => "book",
+                step => &Step::find(step).unwrap().folder,
+            };
+            sessions.insert(root.join(folder).join("tests").join(words[1]));
+        }
+    }
+    let plays = |path: &PathBuf| {
+        let session = fs::read_to_string(path.with_extension("session")).unwrap();
+        lines(&session, 2).all(|line| linux::lacks(line).is_none())
+    };
+    sessions.into_iter().filter(plays).collect()
 }
 
 /// What was recorded on cgroup v2, without what insta writes above.
@@ -37,7 +57,7 @@ fn recorded(session: &Path) -> String {
     let name = session.file_name().unwrap().to_str().unwrap();
     let file = session.with_file_name("snapshots").join(format!("{name}.snap"));
     let text = fs::read_to_string(file).unwrap();
-    text.splitn(3, "---\n").nth(2).unwrap().trim_end().to_string()
+    text.splitn(3, "---\n").nth(2).unwrap().to_string()
 }
 
 /// Plays sessions in the machine, each in a new one, and returns what they showed.
@@ -62,22 +82,22 @@ fn types(assets: &Path, lines: &[String]) -> String {
 }
 
 #[test]
-fn the_steps_sessions_look_the_same_in_the_page() {
-    let Some(assets) = assets("the_steps_sessions_look_the_same_in_the_page") else { return };
+fn all_sessions_look_the_same_in_the_page() {
+    let Some(assets) = assets("all_sessions_look_the_same_in_the_page") else { return };
     let root = project::root().unwrap();
     let sessions = sessions(&root);
     let files: Vec<_> = sessions.iter().map(|it| it.with_extension("session")).collect();
-    let shown = play(&root, &assets, &files);
+    let transcripts = play(&root, &assets, &files);
     let mut faults = Vec::new();
-    for (session, transcript) in sessions.iter().zip(shown) {
+    for (session, transcript) in sessions.iter().zip(transcripts) {
         let name = session.strip_prefix(&root).unwrap().display().to_string();
-        // The panes are consoles, where the recorded ones were pseudo-terminals.
-        let transcript = transcript.replace("hvc0 ", "pts/0").replace("hvc1 ", "pts/0");
-        let shown = redact(transcript.trim(), Path::new("/workshop"));
-        if shown.trim_end() != recorded(session) {
-            faults.push(format!("== {name}\n{shown}\n== recorded\n{}\n", recorded(session)));
+        let shown = shown(&transcript);
+        let recorded = seen(&recorded(session));
+        if shown != recorded {
+            faults.push(format!("== {name}\n{shown}\n== recorded\n{recorded}\n"));
         }
     }
+    assert!(sessions.len() > 30, "there are only {}", sessions.len());
     assert!(faults.is_empty(), "{} of {}\n{}", faults.len(), sessions.len(), faults.join("\n"));
 }
 

@@ -5,13 +5,20 @@ export function buttons(linux) {
     for (const figure of document.querySelectorAll("figure.session[data-session]")) {
         session(linux, figure);
     }
+    for (const figure of document.querySelectorAll("figure.session[data-lacks]")) {
+        const lacks = Object.assign(document.createElement("span"), { className: "lacks" });
+        lacks.textContent = `on a Linux of your own: this page’s has no ${figure.dataset.lacks.replace(/^a /, "")}`;
+        figure.querySelector(".bar .copy").before(lacks);
+    }
     for (const screen of document.querySelectorAll(".screen")) {
         if (!screen.closest("figure")) {
             fence(linux, screen);
         }
     }
     for (const kbd of document.querySelectorAll("kbd.run[data-run]")) {
-        kbd.after(small(kbd.textContent, () => linux.run(kbd.textContent, undefined, kbd.closest("p, ul, ol, figure") ?? kbd)));
+        const [command, block] = [kbd.textContent, kbd.closest("p, ul, ol, figure") ?? kbd];
+        const isHosts = kbd.dataset.run === "host" || command.startsWith("cargo ");
+        kbd.after(small(command, () => isHosts ? linux.runOnHost([command], block) : linux.run(command, 0, block)));
     }
     for (const code of document.querySelectorAll("code.command[data-run]")) {
         const run = () => linux.runOnHost([code.textContent], code.closest("nav, figure"));

@@ -50,19 +50,21 @@ export class Pane {
     }
 
     // Waits for a text, and returns what was shown up to it.
-    async until(text, limit = 60_000) {
-        const end = Date.now() + limit;
-        for (;;) {
+    async until(text, limit) {
+        const at = await this.has(text, limit);
+        const before = this.shown.slice(0, at);
+        this.shown = this.shown.slice(at + text.length);
+        return before;
+    }
+
+    // Waits for a text, and returns where it begins.
+    async has(text, limit = 60_000) {
+        for (const end = Date.now() + limit; Date.now() < end; await sleep(5)) {
             const at = this.shown.indexOf(text);
             if (at >= 0) {
-                const before = this.shown.slice(0, at);
-                this.shown = this.shown.slice(at + text.length);
-                return before;
+                return at;
             }
-            if (Date.now() > end) {
-                throw new Error(`${JSON.stringify(text)} does not appear on pane ${this.number}. It shows: ${this.shown}`);
-            }
-            await sleep(5);
         }
+        throw new Error(`${JSON.stringify(text)} does not appear on pane ${this.number}. It shows: ${this.shown}`);
     }
 }

@@ -153,14 +153,24 @@ export class Pane {
         return text;
     }
 
-    // Where the line after the one at a position begins.
-    below({ mark }) {
+    // The row that the cursor is in.
+    row() {
         const buffer = this.terminal.buffer.active;
+        return buffer.baseY + buffer.cursorY;
+    }
+
+    // The row of the line after the one at a position.
+    rowBelow({ mark }) {
         let row = mark.line + 1;
-        while (buffer.getLine(row)?.isWrapped) {
+        while (this.terminal.buffer.active.getLine(row)?.isWrapped) {
             row += 1;
         }
-        const offset = row - buffer.baseY - buffer.cursorY;
+        return row;
+    }
+
+    // Where that line begins.
+    below(position) {
+        const offset = this.rowBelow(position) - this.row();
         return { mark: this.terminal.registerMarker(offset), column: 0 };
     }
 

@@ -211,7 +211,7 @@ function tell(state) {
     };
     const pair = ({ link, peer }) => `<li>${safe(link.name)} leads to ${peer ? `${safe(peer.name)}, ${addresses(peer)}, in ${place(state, peer.ns)}` : "an end out of sight"}: packets sent ${link.sent}, received ${link.received}</li>`;
     const { bridges, lone, alone } = network(state);
-    return `<ul>${tellRoom(state.room)}
+    return `<p>A room is where processes have the same namespaces.</p><ul>${tellRoom(state.room)}
         ${each(state.cgroups, (cgroup) => `<li>cgroup ${safe(cgroup.path)}: ${meters(cgroup).map((name) => words[name](cgroup[name])).join("; ")}</li>`)}
         ${each(state.overlays, ({ ns, at, lower, upper, written }) => `<li>overlay on ${safe(at)} in mnt ${ns}: lower ${safe(lower.join(", "))}; upper ${safe(upper)}, ${written.length ? `written: ${safe(written.map((path) => path.replace(/^-/, "removed ")).join(", "))}` : "empty"}</li>`)}
         ${each(bridges, ({ bridge, ports }) => `<li>bridge ${safe(bridge.name)}, ${addresses(bridge)}<ul>${each(ports, pair)}</ul></li>`)}
@@ -287,6 +287,17 @@ class LivePicture extends HTMLElement {
         button.addEventListener("click", () => button.setAttribute("aria-pressed", this.classList.toggle("as-text")));
     }
 
+    // A room that appears comes into sight, where the picture scrolls in a place of its own.
+    follow() {
+        const rooms = new Map([...this.drawing.querySelectorAll(".room .room")].map((room) => [room.dataset.key, room]));
+        const fresh = [...rooms].find(([key]) => !this.rooms?.has(key))?.[1];
+        this.rooms = rooms;
+        const [place, room] = [this.parentElement.getBoundingClientRect(), fresh?.getBoundingClientRect()];
+        if (room && (room.bottom > place.bottom || room.top < place.top)) {
+            this.parentElement.scrollTop += room.top - place.top;
+        }
+    }
+
     // The first line of a machine that comes back may be the rest of one, and is left out.
     show(line) {
         if (line === this.line || !line.startsWith('{"v":')) return;
@@ -303,6 +314,7 @@ class LivePicture extends HTMLElement {
             wanted.innerHTML = html.replace(/>\s+</g, "><");
             become(place, wanted.content);
         }
+        this.follow();
         const said = this.state ? changes(this.state, state) : ["the machine runs"];
         if (said.length) this.news.textContent = `${said.join("; ")}.`.replace(/^./, (letter) => letter.toUpperCase());
         this.state = state;

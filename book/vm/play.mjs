@@ -36,11 +36,21 @@ async function plays(pane, text) {
     if (text.endsWith(" ...")) {
         pane.press(`${text.slice(0, -4)}\n`);
         const echo = await pane.until("\n");
+        // The steps say something first.
+        if (text.startsWith("cargo run -p step")) {
+            await pane.has("\n", LONGEST);
+        }
         await sleep(500);
         return `${before}${echo}\n`;
     }
     pane.press(KEYS[text] ?? `${text}\n`);
     return before + await pane.until(PROMPT, LONGEST);
+}
+
+// The last cgroup that a container was put into, as far as is shown.
+function named(transcript, panes) {
+    const seen = transcript + panes.map((pane) => pane.shown).join("");
+    return seen.match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0];
 }
 
 async function play(session) {
@@ -54,15 +64,19 @@ async function play(session) {
         await pane.until(PROMPT);
     }
     process.stderr.write(`ready after ${Date.now() - begin} ms\n`);
-    let [transcript, shown, cgroup] = ["", null, "{cgroup}"];
+    let [transcript, shown] = ["", null];
     for (const line of lines(session)) {
         const number = line[0] - 1;
         if (shown !== null && shown !== number) {
             transcript += BETWEEN[number];
         }
         shown = number;
-        cgroup = transcript.match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0] ?? cgroup;
-        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", cgroup));
+        for (const end = Date.now() + LONGEST; line.includes("{cgroup}") && Date.now() < end; await sleep(5)) {
+            if (named(transcript, panes)) {
+                break;
+            }
+        }
+        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", named(transcript, panes)));
     }
     await vm.destroy();
     return transcript.replaceAll(PROMPT, "");

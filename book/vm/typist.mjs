@@ -2,8 +2,10 @@
 const KEYS = { "^C": "\x03", "^D": "\x04", "^Z": "\x1a" };
 const BETWEEN = ["\n== first terminal\n", "\n== second terminal\n"];
 
-// A shell has so long to prompt.
-const PROMPT = 2000;
+// A shell has so long to prompt: a container may still be starting.
+const PROMPT = 5000;
+// What shows no prompt by then reads what is typed itself.
+const READER = 1000;
 // A command may take so long.
 const COMMAND = 60_000;
 // What goes on runs for so long before somebody looks at it.
@@ -18,7 +20,7 @@ export async function type(pane, command, signal) {
     if (half) {
         pane.press("\x15");
     }
-    const busy = "a command still runs there: end it with ^C, or wait";
+    const busy = "a command still runs there. Wait, or end it with ^C, and press the button again";
     await pane.until(() => pane.waits(), PROMPT, busy, signal);
     pane.press(KEYS[command] ?? `${command}\n`);
 }
@@ -26,7 +28,7 @@ export async function type(pane, command, signal) {
 // Plays the lines of a session, `1> ` in the first pane and `2> ` in the second, and returns what
 // they show, as in a recorded transcript. `turn` hears which pane comes next.
 export async function play(lines, panes, turn, signal) {
-    let [transcript, shown, cgroup] = ["", null, "{cgroup}"];
+    let [transcript, shown] = ["", null];
     // Each pane has its size before the first key.
     for (const number of new Set(lines.map((line) => line[0] - 1))) {
         turn(number);
@@ -43,10 +45,18 @@ export async function play(lines, panes, turn, signal) {
         }
         shown = number;
         turn(number);
-        cgroup = transcript.match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0] ?? cgroup;
-        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", cgroup), signal);
+        if (line.includes("{cgroup}")) {
+            await panes[0].until(() => named(transcript, panes), PROMPT, "no cgroup is named", signal);
+        }
+        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", named(transcript, panes)), signal);
     }
     return transcript;
+}
+
+// The last cgroup that a container was put into, as far as is shown.
+function named(transcript, panes) {
+    const seen = transcript + panes.map((pane) => pane.text(pane.from, pane.position())).join("\n");
+    return seen.match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0];
 }
 
 // The beginning of the line that the cursor is in.
@@ -57,17 +67,19 @@ function begin(pane) {
 // A line, and what the pane shows from its prompt to the next one.
 async function plays(pane, line, signal) {
     // A program that reads what is typed has no prompt.
-    await pane.until(() => pane.waits(), PROMPT / 2, "", signal).catch(() => signal?.throwIfAborted());
-    const { from } = pane;
+    await pane.until(() => pane.waits(), READER, "", signal).catch(() => signal?.throwIfAborted());
+    const [{ from }, typed] = [pane, begin(pane)];
     const goesOn = line.endsWith(" ...");
     const text = goesOn ? line.slice(0, -4) : line;
     pane.prompts = [];
     pane.press(KEYS[text] ?? `${text}\n`);
     if (goesOn) {
-        const written = () => pane.position().mark.line > from.mark.line;
+        // The steps say something first.
+        const lines = text.startsWith("cargo run -p step") ? 1 : 0;
+        const written = () => pane.row() >= pane.rowBelow(typed) + lines;
         await pane.until(written, COMMAND, `nothing is shown of ${text}`, signal);
         await sleep(LOOK);
-        pane.from = pane.below(from);
+        pane.from = pane.below(typed);
     } else {
         pane.from = await pane.until(() => pane.prompts.shift(), COMMAND, `${text} does not end`, signal);
     }

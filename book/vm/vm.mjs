@@ -90,6 +90,7 @@ class LinuxTerminal extends HTMLElement {
         const always = this.querySelector(".always input");
         always.checked = remembers();
         always.addEventListener("change", () => remember(always.checked));
+        find("check").hidden = !this.dataset.step;
         find("check").addEventListener("click", () => this.run(`cargo workshop check ${this.dataset.step}`, 1));
         this.addRiddles(find("riddles"));
         for (const key of this.querySelectorAll(".key")) {
@@ -203,7 +204,7 @@ class LinuxTerminal extends HTMLElement {
             pane.terminal.onData((keys) => {
                 // Who types takes over.
                 this.playing?.abort();
-                this.used = true;
+                this.used = this.typed = true;
                 pane.press(keys);
             });
             pane.terminal.textarea.addEventListener("focus", () => this.show(number));
@@ -241,11 +242,10 @@ class LinuxTerminal extends HTMLElement {
         });
     }
 
-    // Types a command, in the pane with this number or the one that was used last.
+    // Types a command, in the pane with this number.
     async run(command, number, near) {
         await this.does(async (signal) => {
             this.used = true;
-            number ??= this.shown < this.panes.length ? this.shown : 0;
             this.show(number);
             await this.typist.type(this.panes[number], command, signal);
         }, near);
@@ -264,10 +264,19 @@ class LinuxTerminal extends HTMLElement {
     }
 
     // Plays a session's lines from the beginning, on a new machine if something has been done on this
-    // one, or goes on from its part before. Returns what was shown.
+    // one, or goes on from its part before. Returns what was shown. What the reader has typed is not
+    // thrown away unasked.
     async play(name, parts, part, near) {
+        const goesOn = part > 0 && this.played === `${name} ${part - 1}`;
+        if (!goesOn && this.typed) {
+            this.moveTo(near);
+            this.say("The session needs Linux as it was at first. What you have done in it goes.", ["Begin anew", () => {
+                this.typed = false;
+                this.play(name, parts, part, near);
+            }]);
+            return undefined;
+        }
         return this.does(async (signal) => {
-            const goesOn = part > 0 && this.played === `${name} ${part - 1}`;
             if (!goesOn && this.used) {
                 await this.end();
                 if (!await this.start()) {
@@ -435,9 +444,14 @@ class LinuxTerminal extends HTMLElement {
         this.channel?.close();
         this.panes.forEach((pane) => pane.end());
         const vm = this.vm;
-        Object.assign(this, { panes: [], silent: false, played: null, used: false });
+        Object.assign(this, { panes: [], silent: false, played: null, used: false, typed: false });
         this.vm = this.ready = this.channel = this.attempt = undefined;
-        await vm?.destroy();
+        if (vm) {
+            await vm.stop();
+            // What comes late, such as a file, would wake it.
+            vm.v86.yield = () => {};
+            await vm.destroy();
+        }
     }
 }
 

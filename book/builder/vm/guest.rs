@@ -23,11 +23,18 @@ const OWN: [(&str, u32, &str); 4] = [
 const CLONE: &str = "workshop";
 const BUILT: &str = "workshop/target/release";
 
+/// For a bash in a container of `final`, which does not hand on what `book/vm/pane` sets.
+const MARK: &str = "PROMPT_COMMAND=\"printf '\\036'\"\n";
+
+/// The image `host` of `final`, made already.
+const IMAGE: &str = "var/lib/containers-from-scratch/images/host.json";
+
 /// The programs that are built from the workshop's sources.
 pub(super) struct Built<'a> {
     pub(super) steps: &'a Path,
     pub(super) riddles: &'a Path,
     pub(super) helper: &'a Path,
+    pub(super) runtime: &'a Path,
 }
 
 /// Puts it together from Debian's programs, in a folder, and the built ones.
@@ -40,11 +47,17 @@ pub(super) fn files(root: &Path, programs: &Path, built: &Built) -> Result<Files
     // An empty lib64 is there only for `ls /` to show what it does on other machines.
     files.tree(programs, &format!("{CLONE}/rootfs"))?;
     files.folder(&format!("{CLONE}/rootfs/lib64"));
+    for settings in ["etc/bash.bashrc", "root/.bashrc"] {
+        let text = cache::read_text(&programs.join(settings))? + MARK;
+        files.file(&format!("{CLONE}/rootfs/{settings}"), 0o644, text.into_bytes());
+    }
+    files.file(IMAGE, 0o644, format!("{{\"layers\":[\"/{CLONE}/rootfs\"]}}").into_bytes());
     let mut program = |name: &str, from: &Path| -> Result<()> {
         files.file(&format!("{BUILT}/{name}"), 0o755, cache::read(from)?);
         Ok(())
     };
     program("workshop", built.helper)?;
+    program("final", built.runtime)?;
     program(AGENT, built.steps)?;
     for step in ladder::all()? {
         program(&step.package, built.steps)?;

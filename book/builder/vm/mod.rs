@@ -13,7 +13,6 @@ mod cache;
 mod crates;
 mod files;
 mod guest;
-mod helper;
 mod image;
 mod kernel;
 mod licences;
@@ -24,6 +23,7 @@ pub mod site;
 mod state;
 mod steps;
 mod tool;
+mod whole;
 
 /// Where the assets lie that a built book gets a copy of.
 pub const SITE: &str = "target/book-vm/site";
@@ -44,9 +44,12 @@ pub fn build(root: &Path, update: bool) -> Result<PathBuf> {
     let kernel = kernel::build(&cache, &sources, &packages)?;
     let steps = steps::build(&cache, root, &packages)?;
     let riddles = steps::riddles(&cache, root, &packages)?;
-    let helper = helper::build(&cache, root, &packages)?;
-    let programs = programs::all(&cache, &plan, &packages, &[&steps, &riddles, &helper])?;
-    let built = guest::Built { steps: &steps, riddles: &riddles, helper: &helper };
+    let helper = whole::build(&cache, root, &packages, "workshop")?;
+    let runtime = whole::build(&cache, root, &packages, "final")?;
+    let ours = [steps.as_path(), &riddles, &helper, &runtime];
+    let programs = programs::all(&cache, &plan, &packages, &ours)?;
+    let [steps, riddles, helper, runtime] = ours;
+    let built = guest::Built { steps, riddles, helper, runtime };
     let files = files::pack(&cache, &guest::files(root, &programs, &built)?)?;
     let boot = programs::of(&cache, &plan, &packages, "boot")?;
     let memory = programs::of(&cache, &plan, &packages, "memory")?;
@@ -55,7 +58,7 @@ pub fn build(root: &Path, update: bool) -> Result<PathBuf> {
     let machine = state::Machine { modules, packages, kernel, image, files };
     let state = state::save(&cache, &sources, &machine)?;
     let site = root.join(SITE);
-    let programs = vec![steps, riddles, helper];
+    let programs = ours.map(Path::to_path_buf).to_vec();
     site::lay_out(&site, &site::Parts { sources, machine, programs, state })?;
     Ok(site)
 }

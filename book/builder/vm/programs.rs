@@ -112,7 +112,10 @@ impl<'a> Collection<'a> {
     fn program(&mut self, name: &str) -> Result<()> {
         let program = self.find(&PROGRAMS, name)?;
         copy(&program, &self.folder.join("usr/bin").join(name))?;
-        self.libraries(&program)
+        match cache::read(&program)?.starts_with(b"#!") {
+            true => Ok(()),
+            false => self.libraries(&program),
+        }
     }
 
     /// Adds what stands in for libraries, and the links to the folders.

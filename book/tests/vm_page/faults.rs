@@ -120,6 +120,21 @@ fn a_machine_that_hangs_is_noticed_and_begun_anew() {
 
 #[test]
 #[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
+fn what_comes_too_late_wakes_no_machine() {
+    let Some(mut browser) = chromium("what_comes_too_late_wakes_no_machine") else { return };
+    starts(&mut browser, &step(5));
+    let late = "(async () => {
+        const linux = document.querySelector('linux-terminal');
+        const { vm } = linux;
+        await linux.reset();
+        vm.bus.send('virtio-console0-input-bytes', new Uint8Array([10]));
+        return 'sent';
+    })()";
+    assert_eq!(browser.run(late), "sent");
+}
+
+#[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
 fn a_second_tab_has_a_machine_of_its_own_and_is_told() {
     let name = "a_second_tab_has_a_machine_of_its_own_and_is_told";
     let Some(mut browser) = chromium(name) else { return };

@@ -10,6 +10,8 @@ mod faults;
 #[path = "../support/firefox.rs"]
 mod firefox;
 mod reading;
+#[path = "../support/seen.rs"]
+mod seen;
 mod sessions;
 #[path = "../support/small.rs"]
 mod small;
@@ -28,7 +30,7 @@ use book::build;
 use book::serve::Book;
 use serde_json::Value;
 use support::Browser;
-use workshop::steps::{self, Step};
+use workshop::steps;
 use workshop::{project, testing};
 
 /// How long the page may take to a prompt: several times of what it takes on a quiet machine.
@@ -75,12 +77,24 @@ fn starts(browser: &mut Browser, address: &str) {
 }
 
 /// The address of a step's page.
-fn page(step: &Step) -> String {
-    format!("{}{}.html", SITE.0, step.folder)
+fn step(number: usize) -> String {
+    format!("{}{}.html", SITE.0, steps::all().unwrap()[number - 1].folder)
 }
 
-fn step(number: usize) -> String {
-    page(&steps::all().unwrap()[number - 1])
+/// Their names, in order; the first one has two.
+fn pages_with_linux() -> Vec<String> {
+    let pages = fs::read_dir(&SITE.1).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<_> = pages
+        .filter(|path| path.extension().is_some_and(|it| it == "html"))
+        .filter(|path| fs::read_to_string(path).unwrap().matches("<linux-terminal").count() == 1)
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_string())
+        .collect();
+    pages.retain(|name| name != "index");
+    pages.sort();
+    for step in steps::all().unwrap() {
+        assert!(pages.contains(&step.folder), "{} has no Linux", step.folder);
+    }
+    pages
 }
 
 /// Chromium, if it and Linux are there.

@@ -2,15 +2,13 @@
 //! recorded.
 
 use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
-use workshop::steps::{self, Step};
-use workshop::transcript::redact;
 use workshop::{project, testing};
 
 use crate::firefox::Firefox;
-use crate::{Page, STATUS, assets, chromium, page, waits};
+use crate::seen;
+use crate::{Page, SITE, STATUS, assets, chromium, pages_with_linux, waits};
 
 /// A session on a page, as its button plays it.
 struct Played {
@@ -47,47 +45,24 @@ fn plays(browser: &mut dyn Page, address: &str) -> Vec<Played> {
     played
 }
 
-/// What was recorded on cgroup v2, without what insta writes above.
-fn recorded(step: &Step, name: &str) -> String {
+/// What was recorded on cgroup v2 for a page, without what insta writes above.
+fn recorded(page: &str, name: &str) -> String {
     let root = project::root().unwrap();
     let file = |folder: &str| root.join(folder).join(format!("tests/snapshots/{name}.snap"));
-    let text = fs::read_to_string(file(&step.folder)).or_else(|_| fs::read_to_string(file("book")));
+    // A step's page is named after its folder.
+    let text = fs::read_to_string(file(page)).or_else(|_| fs::read_to_string(file("book")));
     text.unwrap().splitn(3, "---\n").nth(2).unwrap().to_string()
 }
 
-/// As a terminal shows it: colours are no letters, a tab leads to the next eighth column, and nobody
-/// sees blanks at the end of a line.
-fn seen(text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for line in text.trim().lines() {
-        let mut parts = line.split('\x1b');
-        let mut plain = parts.next().unwrap().to_string();
-        plain.extend(parts.map(|part| part.split_once('m').unwrap().1));
-        let mut shown = String::new();
-        for letter in plain.chars() {
-            let blanks = if letter == '\t' { 8 - shown.chars().count() % 8 } else { 0 };
-            shown += &if blanks > 0 { " ".repeat(blanks) } else { letter.to_string() };
-        }
-        lines.push(shown.trim_end().to_string());
-    }
-    lines.join("\n")
-}
-
-/// Plays everything on every step's page, and compares.
+/// Plays everything on every page with Linux, and compares.
 fn every_session_runs(browser: &mut dyn Page) {
     let (start, mut count, mut faults) = (Instant::now(), 0, Vec::new());
-    for step in steps::all().unwrap() {
-        for Played { name, shown } in plays(browser, &page(step)) {
+    for page in pages_with_linux() {
+        for Played { name, shown } in plays(browser, &format!("{}{page}.html", SITE.0)) {
             count += 1;
-            // The panes are consoles, where the recorded ones were pseudo-terminals.
-            let shown = shown.replace("hvc0 ", "pts/0").replace("hvc1 ", "pts/0");
-            let (shown, recorded) =
-                (seen(&redact(shown.trim(), Path::new("/workshop"))), seen(&recorded(step, &name)));
+            let (shown, recorded) = (seen::shown(&shown), seen::seen(&recorded(&page, &name)));
             if shown != recorded {
-                faults.push(format!(
-                    "== {} {name}\n{shown}\n== recorded\n{recorded}\n",
-                    step.package
-                ));
+                faults.push(format!("== {page} {name}\n{shown}\n== recorded\n{recorded}\n"));
             }
         }
     }
