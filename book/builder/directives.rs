@@ -181,9 +181,10 @@ impl<'a> Chapter<'a> {
                         .split_once("{{#end}}")
                         .context("{{#run}} has no {{#end}} on its line")?;
                     self.types(command);
-                    let run = match (self.runs(command), arguments) {
-                        (" data-run", "host") => " data-run=\"host\"",
-                        (run, "" | "host") => run,
+                    let run = match arguments {
+                        "" => self.runs(command),
+                        "host" if self.runs(command).is_empty() => "",
+                        "host" => " data-run=\"host\"",
                         _ => bail!("{{{{#run}}}} knows only the host"),
                     };
                     out += &format!("<kbd class=\"run\"{run}>{}</kbd>", escape(command.trim()));

@@ -7,7 +7,7 @@ use crate::colour::escape;
 /// From this step on half of what there is to see is seen from the host.
 const TWO_PANES: u8 = 5;
 
-/// Programs that the steps' pages name and the page's Linux has not.
+/// Programs that the pages name and the page's Linux has not.
 const NOT_THERE: [&str; 5] = ["curl", "losetup", "nft", "patch", "python3"];
 
 /// What a page without Linux says in its place.
@@ -56,7 +56,8 @@ pub fn lacks(command: &str) -> Option<&'static str> {
         {
             None
         }
-        _ => Some("a compiler"),
+        ["workshop", "diff", ..] => Some("sources"),
+        _ => Some("compiler"),
     })
 }
 
@@ -77,12 +78,12 @@ mod tests {
             assert_eq!(lacks(command), None, "{command}");
         }
         for (command, lacks_it) in [
-            ("cargo workshop check", "a compiler"),
-            ("cargo workshop diff 04 05", "a compiler"),
-            ("cargo mine run /bin/bash", "a compiler"),
+            ("cargo workshop check", "compiler"),
+            ("cargo workshop diff 04 05", "sources"),
+            ("cargo mine run /bin/bash", "compiler"),
             ("patch < file", "patch"),
             ("ln -s lib lower/lib64", "programs of 64 bits"),
-            ("cargo run -p step01 run x; cargo mine run x", "a compiler"),
+            ("cargo run -p step01 run x; cargo mine run x", "compiler"),
         ] {
             assert_eq!(lacks(command), Some(lacks_it), "{command}");
         }

@@ -7,7 +7,7 @@ export function buttons(linux) {
     }
     for (const figure of document.querySelectorAll("figure.session[data-lacks]")) {
         const lacks = Object.assign(document.createElement("span"), { className: "lacks" });
-        lacks.textContent = `on a Linux of your own: this page’s has no ${figure.dataset.lacks.replace(/^a /, "")}`;
+        lacks.textContent = `on a Linux of your own: this page’s has no ${figure.dataset.lacks}`;
         figure.querySelector(".bar .copy").before(lacks);
     }
     for (const screen of document.querySelectorAll(".screen")) {

@@ -4,6 +4,9 @@ const PROMPT = 0x1e;
 
 // As in the recorded sessions.
 const COLUMNS = 80;
+// Keys that are pressed within so many milliseconds go together: the console takes sixteen messages
+// until the machine has read one, and loses those that come then.
+const TOGETHER = 10;
 // Who does not draw itself anew has been told by now, in milliseconds.
 const SETTLED = 300;
 // The letters' size, in pixels.
@@ -18,6 +21,7 @@ export class Pane {
         this.console = console;
         this.waiting = new Set();
         this.prompts = [];
+        this.keys = "";
         this.heard = 0;
         this.terminal = new Terminal({
             cols: COLUMNS, rows: 24, scrollback: 2000, fontSize: SMALL, lineHeight: 1.1, screenReaderMode: true,
@@ -57,7 +61,11 @@ export class Pane {
 
     press(keys) {
         this.pressed = performance.now();
-        this.vm.bus.send(`virtio-console${this.console}-input-bytes`, new TextEncoder().encode(keys));
+        this.keys += keys;
+        this.sending ??= setTimeout(() => {
+            this.vm.bus.send(`virtio-console${this.console}-input-bytes`, new TextEncoder().encode(this.keys));
+            Object.assign(this, { keys: "", sending: null });
+        }, TOGETHER);
     }
 
     // As many columns and rows as fit; for all columns the letters may become smaller.
@@ -179,6 +187,7 @@ export class Pane {
     }
 
     end() {
+        clearTimeout(this.sending);
         this.vm.remove_listener(`virtio-console${this.console}-output-bytes`, this.listen);
         this.terminal.dispose();
     }

@@ -289,9 +289,9 @@ class LivePicture extends HTMLElement {
 
     // A room that appears comes into sight, where the picture scrolls in a place of its own.
     follow() {
-        const rooms = new Map([...this.drawing.querySelectorAll(".room .room")].map((room) => [room.dataset.key, room]));
-        const fresh = [...rooms].find(([key]) => !this.rooms?.has(key))?.[1];
-        this.rooms = rooms;
+        const rooms = [...this.drawing.querySelectorAll(".room .room")];
+        const fresh = rooms.find((room) => !this.rooms?.has(room.dataset.key));
+        this.rooms = new Set(rooms.map((room) => room.dataset.key));
         const [place, room] = [this.parentElement.getBoundingClientRect(), fresh?.getBoundingClientRect()];
         if (room && (room.bottom > place.bottom || room.top < place.top)) {
             this.parentElement.scrollTop += room.top - place.top;

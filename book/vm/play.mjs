@@ -36,7 +36,7 @@ async function plays(pane, text) {
     if (text.endsWith(" ...")) {
         pane.press(`${text.slice(0, -4)}\n`);
         const echo = await pane.until("\n");
-        // The steps say something first.
+        // A step says something when it starts: before there is nothing to look at.
         if (text.startsWith("cargo run -p step")) {
             await pane.has("\n", LONGEST);
         }
@@ -47,10 +47,15 @@ async function plays(pane, text) {
     return before + await pane.until(PROMPT, LONGEST);
 }
 
-// The last cgroup that a container was put into, as far as is shown.
-function named(transcript, panes) {
-    const seen = transcript + panes.map((pane) => pane.shown).join("");
-    return seen.match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0];
+// The last cgroup that a container was put into. Containers start in the first pane.
+async function named(transcript, [pane]) {
+    for (const end = Date.now() + LONGEST; Date.now() < end; await sleep(5)) {
+        const found = (transcript + pane.shown).match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s);
+        if (found) {
+            return found[0];
+        }
+    }
+    throw new Error("no cgroup is named");
 }
 
 async function play(session) {
@@ -71,12 +76,8 @@ async function play(session) {
             transcript += BETWEEN[number];
         }
         shown = number;
-        for (const end = Date.now() + LONGEST; line.includes("{cgroup}") && Date.now() < end; await sleep(5)) {
-            if (named(transcript, panes)) {
-                break;
-            }
-        }
-        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", named(transcript, panes)));
+        const cgroup = line.includes("{cgroup}") && await named(transcript, panes);
+        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", cgroup));
     }
     await vm.destroy();
     return transcript.replaceAll(PROMPT, "");

@@ -45,18 +45,17 @@ export async function play(lines, panes, turn, signal) {
         }
         shown = number;
         turn(number);
-        if (line.includes("{cgroup}")) {
-            await panes[0].until(() => named(transcript, panes), PROMPT, "no cgroup is named", signal);
-        }
-        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", named(transcript, panes)), signal);
+        const cgroup = line.includes("{cgroup}") && await named(transcript, panes, signal);
+        transcript += await plays(panes[number], line.slice(3).replaceAll("{cgroup}", cgroup), signal);
     }
     return transcript;
 }
 
-// The last cgroup that a container was put into, as far as is shown.
-function named(transcript, panes) {
-    const seen = transcript + panes.map((pane) => pane.text(pane.from, pane.position())).join("\n");
-    return seen.match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0];
+// The last cgroup that a container was put into. Containers start in the first pane.
+function named(transcript, [pane], signal) {
+    const seen = () => transcript + pane.text(pane.from, pane.position());
+    const cgroup = () => seen().match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0];
+    return pane.until(cgroup, PROMPT, "no cgroup is named", signal);
 }
 
 // The beginning of the line that the cursor is in.
@@ -74,7 +73,7 @@ async function plays(pane, line, signal) {
     pane.prompts = [];
     pane.press(KEYS[text] ?? `${text}\n`);
     if (goesOn) {
-        // The steps say something first.
+        // A step says something when it starts: before there is nothing to look at.
         const lines = text.startsWith("cargo run -p step") ? 1 : 0;
         const written = () => pane.row() >= pane.rowBelow(typed) + lines;
         await pane.until(written, COMMAND, `nothing is shown of ${text}`, signal);

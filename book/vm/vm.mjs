@@ -8,6 +8,8 @@ import { buttons } from "./buttons.mjs";
 
 // A pane that shows nothing for so long after a key has been pressed does not answer.
 const SILENCE = 8000;
+// What is only news is said for so long.
+const NEWS = 10_000;
 // The panes wait for so long for the picture.
 const PICTURE = 5000;
 // The agent's console.
@@ -133,9 +135,11 @@ class LinuxTerminal extends HTMLElement {
         for (const name of names) {
             const play = document.createElement("button");
             Object.assign(play, { type: "button", textContent: name });
-            play.addEventListener("click", () => {
+            play.addEventListener("click", async () => {
                 menu.open = false;
-                this.run(`cargo workshop break ${this.dataset.step} ${name}`, 1);
+                await this.run(`cargo workshop break ${this.dataset.step} ${name}`, 1);
+                // It asks.
+                this.panes[1]?.terminal.focus();
             });
             menu.lastElementChild.append(document.createElement("li"));
             menu.lastElementChild.lastChild.append(play);
@@ -266,14 +270,11 @@ class LinuxTerminal extends HTMLElement {
     // Plays a session's lines from the beginning, on a new machine if something has been done on this
     // one, or goes on from its part before. Returns what was shown. What the reader has typed is not
     // thrown away unasked.
-    async play(name, parts, part, near) {
+    async play(name, parts, part, near, anew = false) {
         const goesOn = part > 0 && this.played === `${name} ${part - 1}`;
-        if (!goesOn && this.typed) {
+        if (!goesOn && this.typed && !anew) {
             this.moveTo(near);
-            this.say("The session needs Linux as it was at first. What you have done in it goes.", ["Begin anew", () => {
-                this.typed = false;
-                this.play(name, parts, part, near);
-            }]);
+            this.say("The session needs Linux as it was at first. What you have done in it goes.", ["Begin anew", () => this.play(name, parts, part, near, true)]);
             return undefined;
         }
         return this.does(async (signal) => {
@@ -282,7 +283,7 @@ class LinuxTerminal extends HTMLElement {
                 if (!await this.start()) {
                     return undefined;
                 }
-                this.say("For this session Linux has begun anew.");
+                this.say("For this session Linux has begun anew.", undefined, NEWS);
             }
             this.used = true;
             this.played = null;
@@ -407,7 +408,7 @@ class LinuxTerminal extends HTMLElement {
                 this.channel.postMessage("here");
             } else if (!this.met) {
                 this.met = true;
-                this.say("Linux also runs in another tab of this book: each has its own.");
+                this.say("Linux also runs in another tab of this book: each has its own.", undefined, NEWS);
             }
         });
         this.channel?.postMessage("here?");
@@ -424,11 +425,14 @@ class LinuxTerminal extends HTMLElement {
         if (this.vm) {
             this.sleepOrWake();
             this.meet();
-            this.say("Linux goes on where it was.");
+            this.say("Linux goes on where it was.", undefined, NEWS);
         }
     }
 
-    say(text, way) {
+    // Says something, for so long, with a button that offers a way on.
+    say(text, way, time) {
+        clearTimeout(this.fades);
+        this.fades = time && setTimeout(() => this.say(""), time);
         this.status.textContent = text;
         this.ways.replaceChildren();
         if (text && way) {

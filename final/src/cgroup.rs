@@ -85,9 +85,7 @@ impl Cgroup {
             let shown = branch.folder.display();
             fs::create_dir(&branch.folder).or_cannot(format_args!("create {shown}"), AS_ROOT)?;
             for (file, value, required) in limits.files(branch) {
-                // Not created: cgroup v2 refuses that otherwise than it says that a file is missing.
-                let file_of = OpenOptions::new().write(true).open(branch.folder.join(file));
-                match file_of.and_then(|mut it| it.write_all(value.as_bytes())) {
+                match overwrite(&branch.folder.join(file), &value) {
                     // Machines without swap accounting have no file for it.
                     Err(error) if !required && error.kind() == io::ErrorKind::NotFound => {}
                     written => {
@@ -212,6 +210,12 @@ impl Branch {
         }
         kill_below(&self.folder);
     }
+}
+
+/// Writes to a file that is there. `fs::write` would create a missing one: cgroup v2 refuses that with
+/// EACCES, as if we were not root.
+fn overwrite(file: &Path, value: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(file)?.write_all(value.as_bytes())
 }
 
 fn kill_below(folder: &Path) {

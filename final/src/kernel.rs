@@ -24,7 +24,8 @@ pub(crate) enum Cloned {
     Parent { pid: Pid, pidfd: OwnedFd },
 }
 
-/// What clone3(2) calls `struct clone_args`; 0 means "not used".
+/// `struct clone_args` of clone3(2), which libc does not have for every architecture; 0 means "not
+/// used".
 #[repr(C)]
 #[derive(Default)]
 struct CloneArguments {
@@ -207,7 +208,7 @@ pub(crate) fn new_filesystem(
     configure(&context, FSCONFIG_CMD_CREATE, None, None)?;
     // SAFETY: takes numbers only, returns a new descriptor.
     descriptor(unsafe {
-        libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes)
+        libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes as c_uint)
     })
 }
 

@@ -26,7 +26,7 @@ const BUILT: &str = "workshop/target/release";
 /// For a bash in a container of `final`, which does not hand on what `book/vm/pane` sets.
 const MARK: &str = "PROMPT_COMMAND=\"printf '\\036'\"\n";
 
-/// The image `host` of `final`, made already.
+/// The image `host` of `final`, made already: an absolute path is taken as its layer.
 const IMAGE: &str = "var/lib/containers-from-scratch/images/host.json";
 
 /// The programs that are built from the workshop's sources.

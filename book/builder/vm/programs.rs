@@ -112,10 +112,11 @@ impl<'a> Collection<'a> {
     fn program(&mut self, name: &str) -> Result<()> {
         let program = self.find(&PROGRAMS, name)?;
         copy(&program, &self.folder.join("usr/bin").join(name))?;
-        match cache::read(&program)?.starts_with(b"#!") {
-            true => Ok(()),
-            false => self.libraries(&program),
+        // A script, such as ldd, loads none itself.
+        if cache::read(&program)?.starts_with(b"#!") {
+            return Ok(());
         }
+        self.libraries(&program)
     }
 
     /// Adds what stands in for libraries, and the links to the folders.

@@ -81,7 +81,7 @@ fn step(number: usize) -> String {
     format!("{}{}.html", SITE.0, steps::all().unwrap()[number - 1].folder)
 }
 
-/// Their names, in order; the first one has two.
+/// The names of the pages with Linux, in order. The first one is index.html, too.
 fn pages_with_linux() -> Vec<String> {
     let pages = fs::read_dir(&SITE.1).unwrap().map(|entry| entry.unwrap().path());
     let mut pages: Vec<_> = pages

@@ -95,3 +95,13 @@ fn limits_are_written_in_each_versions_own_words() {
         "memory.max=67108864 memory.swap.max=67108864 cpu.max=50000 100000 cpu.weight=39 pids.max=20"
     );
 }
+
+#[test]
+fn a_file_that_the_kernel_does_not_have_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("memory.swap.max");
+    assert_eq!(overwrite(&file, "1").unwrap_err().kind(), io::ErrorKind::NotFound);
+    fs::write(&file, "").unwrap();
+    overwrite(&file, "1").unwrap();
+    assert_eq!(fs::read_to_string(file).unwrap(), "1");
+}

@@ -9,7 +9,7 @@ macro_rules! calls {
 
 /// What every container may call.
 pub(super) fn always() -> impl Iterator<Item = c_long> {
-    EVERYWHERE.iter().chain(WIDE).chain(OLDER).chain(NEWER).copied()
+    EVERYWHERE.iter().chain(BY_WIDTH).chain(OLDER).chain(NEWER).copied()
 }
 
 const EVERYWHERE: &[c_long] = calls! {
@@ -58,7 +58,7 @@ const EVERYWHERE: &[c_long] = calls! {
 /// What newer architectures no longer have.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = calls! {
-    SYS_alarm SYS_chmod SYS_chown SYS_creat SYS_dup2 SYS_epoll_create SYS_epoll_ctl_old
+    SYS_access SYS_alarm SYS_chmod SYS_chown SYS_creat SYS_dup2 SYS_epoll_create SYS_epoll_ctl_old
     SYS_epoll_wait SYS_epoll_wait_old SYS_eventfd SYS_fork SYS_futimesat
     SYS_getdents SYS_getpgrp SYS_get_thread_area SYS_inotify_init SYS_lchown
     SYS_link SYS_lstat SYS_mkdir SYS_mknod SYS_open SYS_pause SYS_pipe SYS_poll SYS_readlink
@@ -68,7 +68,7 @@ const OLDER: &[c_long] = calls! {
 };
 #[cfg(target_arch = "x86")]
 const OLDER: &[c_long] = calls! {
-    SYS__llseek SYS__newselect SYS_alarm SYS_chmod SYS_chown SYS_chown32 SYS_creat SYS_dup2
+    SYS__llseek SYS__newselect SYS_access SYS_alarm SYS_chmod SYS_chown SYS_chown32 SYS_creat SYS_dup2
     SYS_epoll_create SYS_epoll_wait SYS_eventfd SYS_fadvise64_64 SYS_fchown32 SYS_fcntl64 SYS_fork
     SYS_fstat64 SYS_fstatat64 SYS_fstatfs64 SYS_ftruncate64 SYS_futimesat SYS_getdents
     SYS_getegid32 SYS_geteuid32 SYS_getgid32 SYS_getgroups32 SYS_getpgrp SYS_getresgid32
@@ -76,7 +76,7 @@ const OLDER: &[c_long] = calls! {
     SYS_lchown32 SYS_link SYS_lstat SYS_lstat64 SYS_mkdir SYS_mknod SYS_mmap2 SYS_modify_ldt
     SYS_open SYS_pause SYS_pipe SYS_poll SYS_readlink SYS_rename SYS_rmdir SYS_select
     SYS_sendfile64 SYS_setfsgid32 SYS_setfsuid32 SYS_setgid32 SYS_setgroups32 SYS_setregid32
-    SYS_setresgid32 SYS_setresuid32 SYS_setreuid32 SYS_setuid32 SYS_set_thread_area SYS_signal
+    SYS_setresgid32 SYS_setresuid32 SYS_setreuid32 SYS_setuid32 SYS_set_thread_area
     SYS_signalfd SYS_sigprocmask SYS_sigreturn SYS_socketcall SYS_stat SYS_stat64 SYS_statfs64
     SYS_symlink SYS_time SYS_truncate64 SYS_ugetrlimit SYS_unlink SYS_utime SYS_utimes SYS_vfork
     SYS_waitpid
@@ -84,23 +84,33 @@ const OLDER: &[c_long] = calls! {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "x86")))]
 const OLDER: &[c_long] = &[];
 
-#[cfg(target_pointer_width = "64")]
-const WIDE: &[c_long] = calls! {
+/// What has another name or number on x86 with 32 bits.
+#[cfg(not(target_arch = "x86"))]
+const BY_WIDTH: &[c_long] = calls! {
     SYS_accept SYS_msgctl SYS_msgget SYS_msgrcv SYS_msgsnd SYS_newfstatat SYS_semctl SYS_semget
     SYS_semop SYS_semtimedop SYS_shmat SYS_shmctl SYS_shmdt SYS_shmget
 };
-/// With 32 bits libc has no names for System V's calls, semget to msgctl, nor for those whose times
-/// have 64: clock_gettime64, clock_adjtime64 to ppoll_time64, and io_pgetevents_time64 to
-/// sched_rr_get_interval_time64.
-#[cfg(target_pointer_width = "32")]
-const WIDE: &[c_long] = &[
+/// libc lacks their names there: semget to msgctl (393 to 402), clock_gettime64 (403) and the other
+/// calls whose times have 64 bits, but for clock_settime64, which takes a capability.
+#[cfg(target_arch = "x86")]
+const BY_WIDTH: &[c_long] = &[
     393, 394, 395, 396, 397, 398, 399, 400, 401, 402, 403, 405, 406, 407, 408, 409, 410, 411, 412,
     413, 414, 416, 417, 418, 419, 420, 421, 422, 423,
 ];
 
-/// What libc has no names for yet, the same on all architectures: cachestat, fchmodat2,
-/// map_shadow_stack, futex_wake, futex_wait and futex_requeue.
-const NEWER: &[c_long] = &[451, 452, 453, 454, 455, 456];
+/// What libc has no names for yet, the same on all architectures but for the first, io_pgetevents:
+/// cachestat, fchmodat2, map_shadow_stack, futex_wake, futex_wait and futex_requeue.
+const NEWER: &[c_long] = &[IO_PGETEVENTS, 451, 452, 453, 454, 455, 456];
+
+#[cfg(target_arch = "x86_64")]
+const IO_PGETEVENTS: c_long = 333;
+#[cfg(target_arch = "x86")]
+const IO_PGETEVENTS: c_long = 385;
+#[cfg(target_arch = "aarch64")]
+const IO_PGETEVENTS: c_long = 292;
+
+#[cfg(target_arch = "x86")]
+const CLOCK_SETTIME64: c_long = 404;
 
 /// Calls above are younger than this list: they are said to be missing, not forbidden, since
 /// programs are ready for that.
@@ -153,6 +163,10 @@ pub(super) const WITH: &[(Capability, &[c_long])] = &[
             SYS_clock_settime SYS_settimeofday
         },
     ),
+    #[cfg(target_arch = "x86")]
+    (Capability::CAP_SYS_TIME, &[libc::SYS_stime, CLOCK_SETTIME64]),
+    #[cfg(target_arch = "x86")]
+    (Capability::CAP_SYS_ADMIN, &[libc::SYS_umount]),
     (
         Capability::CAP_SYS_TTY_CONFIG,
         calls! {
