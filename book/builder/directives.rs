@@ -217,7 +217,7 @@ impl<'a> Chapter<'a> {
             }
             ("linux", []) => {
                 self.linux = self.project.linux;
-                Ok(if self.linux { linux::terminal(None, true) } else { String::new() })
+                Ok(linux::terminal(None, self.linux))
             }
             ("minutes", [_]) => Ok(format!(
                 "<p class=\"minutes\">{} minutes</p>\n",

@@ -19,10 +19,11 @@ const MISSING: &str = "<aside class=\"no-linux\" aria-label=\"Linux in this page
 const NOT_YET: &str = "Linux runs here in a page that comes from a web server, as with \
     <code>cargo run -p book</code>, in a browser with JavaScript.";
 
-/// The element that Linux runs in, or how to get it. On a step's page it knows which step that is.
+/// The element that Linux runs in. On a step's page it knows which step that is, and if Linux has not
+/// been built the page says how to get it.
 pub fn terminal(step: Option<&Step>, built: bool) -> String {
     if !built {
-        return MISSING.to_string();
+        return step.map_or("", |_| MISSING).to_string();
     }
     let about = step.map_or("data-panes=\"2\"".to_string(), |step| {
         let riddles: Vec<&str> = step.sabotage.iter().map(|riddle| riddle.name.as_str()).collect();

@@ -329,5 +329,4 @@ function nearest(element) {
     return null;
 }
 
-document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: new URL("picture.css", import.meta.url).href }));
 customElements.define("live-picture", LivePicture);

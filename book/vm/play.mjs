@@ -3,12 +3,11 @@
 // goes to stderr.
 import fs from "node:fs";
 import { Pane, PROMPT, restore, sleep } from "./machine.mjs";
+import { BETWEEN, CGROUP, KEYS } from "./typist.mjs";
 
 const [assets, ...sessions] = process.argv.slice(2);
-const KEYS = { "^C": "\x03", "^D": "\x04", "^Z": "\x1a" };
 // Checks take a while on a busy machine.
 const LONGEST = 600_000;
-const BETWEEN = ["\n== first terminal\n", "\n== second terminal\n"];
 
 // A shell that edits no lines, as the sessions were recorded with.
 const PLAIN = "TERM=dumb NO_COLOR=1 exec bash --noediting --rcfile /etc/pane.bashrc\n";
@@ -47,10 +46,10 @@ async function plays(pane, text) {
     return before + await pane.until(PROMPT, LONGEST);
 }
 
-// The last cgroup that a container was put into. Containers start in the first pane.
+// Waits for the cgroup of the last container. Containers start in the first pane.
 async function named(transcript, [pane]) {
     for (const end = Date.now() + LONGEST; Date.now() < end; await sleep(5)) {
-        const found = (transcript + pane.shown).match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s);
+        const found = (transcript + pane.shown).match(CGROUP);
         if (found) {
             return found[0];
         }

@@ -1,6 +1,8 @@
 // Types for the reader, line by line, as somebody would who waits for each prompt.
-const KEYS = { "^C": "\x03", "^D": "\x04", "^Z": "\x1a" };
-const BETWEEN = ["\n== first terminal\n", "\n== second terminal\n"];
+export const KEYS = { "^C": "\x03", "^D": "\x04", "^Z": "\x1a" };
+export const BETWEEN = ["\n== first terminal\n", "\n== second terminal\n"];
+// The last one that a step has named.
+export const CGROUP = /\S*\/mydocker-\d+(?!.*\/mydocker-)/s;
 
 // A shell has so long to prompt: a container may still be starting.
 const PROMPT = 5000;
@@ -51,10 +53,10 @@ export async function play(lines, panes, turn, signal) {
     return transcript;
 }
 
-// The last cgroup that a container was put into. Containers start in the first pane.
+// Waits for the cgroup of the last container. Containers start in the first pane.
 function named(transcript, [pane], signal) {
     const seen = () => transcript + pane.text(pane.from, pane.position());
-    const cgroup = () => seen().match(/\S*\/mydocker-\d+(?!.*\/mydocker-)/s)?.[0];
+    const cgroup = () => seen().match(CGROUP)?.[0];
     return pane.until(cgroup, PROMPT, "no cgroup is named", signal);
 }
 

@@ -283,7 +283,7 @@ class LinuxTerminal extends HTMLElement {
                 if (!await this.start()) {
                     return undefined;
                 }
-                this.say("For this session Linux has begun anew.", undefined, NEWS);
+                this.news("For this session Linux has begun anew.");
             }
             this.used = true;
             this.played = null;
@@ -408,7 +408,7 @@ class LinuxTerminal extends HTMLElement {
                 this.channel.postMessage("here");
             } else if (!this.met) {
                 this.met = true;
-                this.say("Linux also runs in another tab of this book: each has its own.", undefined, NEWS);
+                this.news("Linux also runs in another tab of this book: each has its own.");
             }
         });
         this.channel?.postMessage("here?");
@@ -425,14 +425,19 @@ class LinuxTerminal extends HTMLElement {
         if (this.vm) {
             this.sleepOrWake();
             this.meet();
-            this.say("Linux goes on where it was.", undefined, NEWS);
+            this.news("Linux goes on where it was.");
         }
     }
 
-    // Says something, for so long, with a button that offers a way on.
-    say(text, way, time) {
+    // Says something for a while.
+    news(text) {
+        this.say(text);
+        this.fades = setTimeout(() => this.say(""), NEWS);
+    }
+
+    // Says something, with a button that offers a way on.
+    say(text, way) {
         clearTimeout(this.fades);
-        this.fades = time && setTimeout(() => this.say(""), time);
         this.status.textContent = text;
         this.ways.replaceChildren();
         if (text && way) {

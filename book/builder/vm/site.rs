@@ -101,7 +101,7 @@ pub(super) fn lay_out(site: &Path, parts: &Parts) -> Result<()> {
              [snapshot.debian.org](https://snapshot.debian.org/) keeps. The kernel is Debian's source, built \
              with [this configuration](kernel.config), which is added to `make ARCH=i386 tinyconfig`.\n\n\
              | source | version | packages, with their licences |\n| --- | --- | --- |\n{debian}\n\
-             ## From crates.io\n\nThe steps, the riddles, the helper and what watches the machine for the picture \
+             ## From crates.io\n\nThe steps, the riddles, `final`, the helper and what watches the machine for the picture \
              are this book's own, under the [MIT licence](licences/book/LICENSE-MIT) or the \
              [Apache licence](licences/book/LICENSE-APACHE). They are built with these crates.\n\n\
              | crate | version | licence |\n| --- | --- | --- |\n{crates}\n\

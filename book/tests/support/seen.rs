@@ -11,15 +11,27 @@ pub(crate) fn shown(transcript: &str) -> String {
     seen(&redact(&transcript, Path::new("/workshop")))
 }
 
-/// As a reader sees it: colours are no letters, and how far apart columns are depends on the machine's
-/// largest pid. A machine with 32 bits has no /lib64.
+/// As a terminal shows it: colours are no letters, a tab leads to the next eighth column, and nobody
+/// sees blanks at the end of a line.
 pub(crate) fn seen(text: &str) -> String {
-    let line = |line: &str| {
-        let mut parts = line.split('\x1b');
-        let mut plain = parts.next().unwrap_or_default().to_string();
-        plain.extend(parts.map(|part| part.split_once('m').unwrap_or_default().1));
-        let words = plain.split_whitespace().filter(|word| *word != "/lib64");
-        words.collect::<Vec<_>>().join(" ")
-    };
     text.trim().lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn line(text: &str) -> String {
+    let mut parts = text.split('\x1b');
+    let mut plain = parts.next().unwrap_or_default().to_string();
+    plain.extend(parts.map(|part| part.split_once('m').unwrap_or_default().1));
+    // A machine with 32 bits has no such folder.
+    let plain = plain.replace(" /lib64", "");
+    // How wide the columns of ps are depends on the machine's largest pid.
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    if words.first().is_some_and(|it| *it == "PID" || it.parse::<u32>().is_ok()) {
+        return words.join(" ");
+    }
+    let mut shown = String::new();
+    for letter in plain.chars() {
+        let blanks = if letter == '\t' { 8 - shown.chars().count() % 8 } else { 0 };
+        shown += &if blanks > 0 { " ".repeat(blanks) } else { letter.to_string() };
+    }
+    shown.trim_end().to_string()
 }

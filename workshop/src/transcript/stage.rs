@@ -115,13 +115,19 @@ impl Stage {
         self.cage.sweep()
     }
 
-    /// The line with what stands for something shown earlier.
-    fn fill_in(&self, text: &str) -> String {
+    /// The line with what stands for something shown earlier. A line that lacks it could kill what it
+    /// does not mean.
+    fn fill_in(&self, text: &str) -> Result<String> {
+        if !text.contains("{cgroup}") {
+            return Ok(text.to_string());
+        }
         let shown: String = self.terminals.iter().map(Terminal::text).collect();
         let is_cgroup =
             |word: &&str| word.rsplit('/').next().is_some_and(|name| name.starts_with("mydocker-"));
         let mut cgroups = shown.split_whitespace().filter(is_cgroup);
-        text.replace("{cgroup}", cgroups.next_back().unwrap_or("{cgroup}"))
+        let cgroup = cgroups.next_back();
+        let cgroup = cgroup.with_context(|| format!("no cgroup is named before {text}"))?;
+        Ok(text.replace("{cgroup}", cgroup))
     }
 
     /// Has a line typed; what the terminal shows from its prompt to the next one is seen.
@@ -129,7 +135,7 @@ impl Stage {
         while self.terminals.len() <= number {
             self.opens()?;
         }
-        let text = self.fill_in(text);
+        let text = self.fill_in(text)?;
         let background = text.strip_suffix(" ...");
         let (line, key) = match text.as_str() {
             "^C" => ("", "\x03"),
