@@ -24,6 +24,7 @@ fn plays(browser: &mut dyn Page, address: &str) -> Vec<Played> {
     let count = browser.run(count).as_u64().unwrap();
     let mut played: Vec<Played> = Vec::new();
     for index in 0..count {
+        let begin = Instant::now();
         let shown = browser.run(&format!(
             "(async () => {{
                 const linux = document.querySelector('linux-terminal');
@@ -36,6 +37,7 @@ fn plays(browser: &mut dyn Page, address: &str) -> Vec<Played> {
             }})()"
         ));
         let (name, shown) = (shown[0].as_str().unwrap(), shown[1].as_str().unwrap());
+        println!("{name} after {:.1} s", begin.elapsed().as_secs_f32());
         match played.last_mut() {
             // The next part of the same.
             Some(last) if last.name == name => last.shown += shown,
