@@ -45,9 +45,9 @@ esac
 exec "$BINARIES/final" --root "$HOME/root" "$@"
 "#;
 
-/// For bash in a container that does not hand our environment on: what marks its prompt, and that it
-/// writes nothing else for a terminal to understand.
-const MARK: &str = "PROMPT_COMMAND=\"printf '\\\\036'\"\nTERM=dumb\n";
+/// For bash in a container that does not hand our environment on: what marks its prompt, and that
+/// lines are not edited, for which it would write escapes.
+const MARK: &str = "PROMPT_COMMAND=\"printf '\\\\036'\"\nset +o emacs\n";
 
 /// Who plays a session: types it, and sees what the terminals show.
 pub(crate) trait Player {
