@@ -8,6 +8,9 @@ const KINDS = ["mnt", "uts", "pid", "net", "ipc", "user", "cgroup", "time"];
 // So many equal processes, and more, become one row; and a room has so many rows at most.
 const [EQUAL, ROWS] = [3, 14];
 
+// What changes within so many milliseconds is told together.
+const TOGETHER = 3000;
+
 // A limit up to this is drawn as boxes to be counted.
 const BOXES = 64;
 
@@ -280,7 +283,7 @@ class LivePicture extends HTMLElement {
 
     build() {
         this.innerHTML = `<header><h2>The kernel, live</h2><button type="button" aria-pressed="false">as text</button></header>
-            <p class="news" aria-live="polite">When Linux runs, its namespaces and processes are drawn here.</p>
+            <p class="news" aria-live="polite"><span>When Linux runs, its namespaces and processes are drawn here.</span></p>
             <div class="drawing" aria-hidden="true"></div><div class="telling"></div>`;
         [this.news, this.drawing, this.telling] = this.querySelectorAll(".news, .drawing, .telling");
         const button = this.querySelector("button");
@@ -306,7 +309,7 @@ class LivePicture extends HTMLElement {
         try {
             state = read(line);
         } catch (error) {
-            this.news.textContent = `The picture cannot be drawn: ${error.message}. Reload the page.`;
+            this.says([`the picture cannot be drawn: ${error.message}. Reload the page`]);
             return;
         }
         for (const [place, html] of [[this.drawing, draw(state)], [this.telling, tell(state)]]) {
@@ -315,9 +318,17 @@ class LivePicture extends HTMLElement {
             become(place, wanted.content);
         }
         this.follow();
-        const said = this.state ? changes(this.state, state) : ["the machine runs"];
-        if (said.length) this.news.textContent = `${said.join("; ")}.`.replace(/^./, (letter) => letter.toUpperCase());
+        this.says(this.state ? changes(this.state, state) : ["the machine runs"]);
         this.state = state;
+    }
+
+    // Adds to what has just been said: the parts of a container come and go one after the other.
+    says(changes) {
+        if (!changes.length) return;
+        const now = performance.now();
+        for (const old of [...this.news.children]) if (!(now - old.at < TOGETHER)) old.remove();
+        const textContent = `${changes.join("; ")}. `.replace(/^./, (letter) => letter.toUpperCase());
+        this.news.append(Object.assign(document.createElement("span"), { textContent, at: now }));
     }
 }
 
