@@ -85,6 +85,7 @@ export function start({ V86, wasm, state }) {
         const vm = new V86({
             ...OPTIONS,
             wasm_fn: async (imports) => {
+                imports.env.microtick = ticks();
                 try {
                     return (await WebAssembly.instantiate(wasm, imports)).instance.exports;
                 } catch (error) {
@@ -103,6 +104,14 @@ export function start({ V86, wasm, state }) {
             done(vm);
         });
     });
+}
+
+// The time in milliseconds, never the same twice. A browser's clock is coarse; between two of its ticks
+// v86 guesses the processor's counter, right after a start by up to as long as the machine has been up.
+// The counter would fall back then, and the machine's kernel waits for it to catch up.
+function ticks() {
+    let last = 0;
+    return () => last = Math.max(performance.now(), last + 1e-5);
 }
 
 // What the reader can do something about is told as such.

@@ -324,10 +324,10 @@ class LivePicture extends HTMLElement {
 
     // Adds to what has just been said: the parts of a container come and go one after the other.
     says(changes) {
-        if (!changes.length) return;
+        const textContent = `${changes.join("; ")}. `.replace(/^./, (letter) => letter.toUpperCase());
+        if (!changes.length || textContent === this.news.lastChild?.textContent) return;
         const now = performance.now();
         for (const old of [...this.news.children]) if (!(now - old.at < TOGETHER)) old.remove();
-        const textContent = `${changes.join("; ")}. `.replace(/^./, (letter) => letter.toUpperCase());
         this.news.append(Object.assign(document.createElement("span"), { textContent, at: now }));
     }
 }

@@ -137,9 +137,10 @@ class LinuxTerminal extends HTMLElement {
             Object.assign(play, { type: "button", textContent: name });
             play.addEventListener("click", async () => {
                 menu.open = false;
-                await this.run(`cargo workshop break ${this.dataset.step} ${name}`, 1);
-                // It asks.
-                this.panes[1]?.terminal.focus();
+                if (await this.run(`cargo workshop break ${this.dataset.step} ${name}`, 1)) {
+                    // It asks.
+                    this.panes[1].terminal.focus();
+                }
             });
             menu.lastElementChild.append(document.createElement("li"));
             menu.lastElementChild.lastChild.append(play);
@@ -148,20 +149,32 @@ class LinuxTerminal extends HTMLElement {
 
     // Resolves when there is a prompt: to true, or to false if it does not start, which is said.
     start(focus) {
-        this.ready ??= this.boot(focus).then(() => true, async (error) => {
+        this.ready ??= this.begin(focus);
+        return this.ready;
+    }
+
+    async begin(focus) {
+        this.starting = true;
+        try {
+            await this.boot(focus);
+            return true;
+        } catch (error) {
             this.failures = (this.failures ?? 0) + 1;
             await this.end();
             const why = this.reason?.(error) ?? error.message;
             this.say(`Linux does not start in this page: ${why}.`, ["Try again", () => this.start(true)]);
             return false;
-        });
-        return this.ready;
+        } finally {
+            this.starting = false;
+        }
     }
 
-    // The machine as it was at first.
+    // The machine as it was at first, which one that starts is.
     async reset(focus = true) {
         this.playing?.abort();
-        await this.end();
+        if (!this.starting) {
+            await this.end();
+        }
         return this.start(focus);
     }
 
@@ -246,20 +259,21 @@ class LinuxTerminal extends HTMLElement {
         });
     }
 
-    // Types a command, in the pane with this number.
-    async run(command, number, near) {
-        await this.does(async (signal) => {
+    // Types a command, in the pane with this number. Resolves to true once it is typed.
+    run(command, number, near) {
+        return this.does(async (signal) => {
             this.used = true;
             this.show(number);
             await this.typist.type(this.panes[number], command, signal);
+            return true;
         }, near);
     }
 
     // A command for the host goes where the host's shell waits.
-    async runOnHost(commands, near) {
-        await this.does(async (signal) => {
+    runOnHost(commands, near) {
+        return this.does(async (signal) => {
             this.used = true;
-            const number = this.dataset.panes === "2" && !/^\$ /.test(this.panes[0].line()) ? 1 : 0;
+            const number = /^\$ /.test(this.panes[0].line()) ? 0 : 1;
             this.show(number);
             for (const command of commands) {
                 await this.typist.type(this.panes[number], command, signal);
@@ -283,6 +297,7 @@ class LinuxTerminal extends HTMLElement {
                 if (!await this.start()) {
                     return undefined;
                 }
+                signal.throwIfAborted();
                 this.news("For this session Linux has begun anew.");
             }
             this.used = true;
@@ -301,6 +316,8 @@ class LinuxTerminal extends HTMLElement {
         if (!await this.start()) {
             return undefined;
         }
+        // What was asked for while it started.
+        this.playing?.abort();
         const playing = this.playing = new AbortController();
         this.classList.add("plays");
         this.say("");

@@ -212,7 +212,7 @@ impl Branch {
     }
 }
 
-/// Writes to a file that is there. `fs::write` would create a missing one: cgroup v2 refuses that with
+/// Writes to a file that is there. `fs::write` would create a missing one, which cgroups refuse with
 /// EACCES, as if we were not root.
 fn overwrite(file: &Path, value: &str) -> io::Result<()> {
     OpenOptions::new().write(true).open(file)?.write_all(value.as_bytes())

@@ -71,7 +71,7 @@ pub(crate) fn filter(capabilities: &CapsHashSet) -> Vec<sock_filter> {
         ));
     }
     program.extend(rule(libc::SYS_ioctl, &unless_equal(1, &[libc::TIOCSTI as u32])));
-    // On x86 socketcall(2) goes past this: its arguments lie in memory, which no filter sees.
+    // On x86 with 32 bits socketcall(2) goes past this: its arguments lie in memory, which no filter sees.
     program.extend(rule(libc::SYS_socket, &unless_equal(0, &[libc::AF_VSOCK as u32])));
     program.extend(rule(libc::SYS_personality, &personalities()));
     program.extend(search(&ranges(numbers)));

@@ -17,10 +17,22 @@ pub(crate) fn seen(text: &str) -> String {
     text.trim().lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn line(text: &str) -> String {
-    let mut parts = text.split('\x1b');
+/// Any other escape stays, and is seen as a difference.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
     let mut plain = parts.next().unwrap_or_default().to_string();
-    plain.extend(parts.map(|part| part.split_once('m').unwrap_or_default().1));
+    for part in parts {
+        let rest = part.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == ';');
+        match rest.strip_prefix('m') {
+            Some(rest) => plain += rest,
+            None => plain += &format!("\x1b[{part}"),
+        }
+    }
+    plain
+}
+
+fn line(text: &str) -> String {
+    let plain = without_colours(text);
     // A machine with 32 bits has no such folder.
     let plain = plain.replace(" /lib64", "");
     // How wide the columns of ps are depends on the machine's largest pid.

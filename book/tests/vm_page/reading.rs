@@ -1,6 +1,8 @@
 //! Pages with Linux are for everyone; pages without it do not pay for it.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use book::serve::packed;
 use serde_json::json;
@@ -8,7 +10,7 @@ use workshop::project;
 
 use crate::small::Small;
 use crate::support::Browser;
-use crate::{IS_IN_PANE, SITE, assets, axe, chromium, says, shows, starts, step, waits};
+use crate::{IS_IN_PANE, SITE, STATUS, assets, axe, chromium, says, shows, starts, step, waits};
 
 /// What a page without Linux may load for it, packed.
 const ALLOWANCE: usize = 2000;
@@ -269,6 +271,22 @@ fn what_is_for_the_host_is_typed_there() {
     waits(&mut browser, &shows(0, "root@container:/# "));
     browser.run("document.querySelector('[aria-label=\"Run ip netns list\"]').click()");
     waits(&mut browser, &shows(1, "$ ip netns list"));
+}
+
+#[test]
+#[ignore = "minutes in two browsers, asked for by name: see book/README.md"]
+fn of_two_buttons_the_last_one_counts() {
+    let Some(mut browser) = chromium("of_two_buttons_the_last_one_counts") else { return };
+    browser.open(&step(5));
+    waits(&mut browser, "document.querySelector('figure.session .run-button')");
+    // Both while Linux has not started.
+    browser.run("document.querySelector('figure.session .run-button').click()");
+    browser.run("document.querySelector('nav.steps .run-button').click()");
+    waits(&mut browser, &shows(0, "root@container:~# "));
+    // Time enough to type more.
+    thread::sleep(Duration::from_secs(3));
+    let row = "document.querySelector('linux-terminal').panes[0].row()";
+    assert_eq!(browser.run(&format!("{row} < 4 && {STATUS} === ''")), true);
 }
 
 #[test]

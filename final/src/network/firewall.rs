@@ -53,6 +53,8 @@ fn names_bridge(rule: &[u8], chain: &Chain) -> bool {
 fn legacy() -> Option<String> {
     const GET_INFO: c_int = 64;
     const GET_ENTRIES: c_int = 65;
+    // struct ipt_get_entries: name, size, then the entries, aligned as their counters are.
+    const ENTRIES: usize = 36_usize.next_multiple_of(align_of::<u64>());
     // To ask for a table that is not there would make it.
     let tables = fs::read_to_string("/proc/thread-self/net/ip_tables_names").ok()?;
     tables.lines().find(|table| *table == "filter")?;
@@ -64,12 +66,11 @@ fn legacy() -> Option<String> {
     kernel::socket_option(&socket, libc::IPPROTO_IP, GET_INFO, &mut info).ok()?;
     let field = |offset: usize| netlink::number(info.get(offset..)?);
     let underflow = field(56 + 4 * libc::NF_INET_FORWARD as usize)? as usize;
-    // struct ipt_get_entries: name, size, padding, then the entries.
-    let mut entries = vec![0; 40 + field(80)? as usize];
+    let mut entries = vec![0; ENTRIES + field(80)? as usize];
     entries[..6].copy_from_slice(b"filter");
     entries[32..36].copy_from_slice(&field(80)?.to_ne_bytes());
     kernel::socket_option(&socket, libc::IPPROTO_IP, GET_ENTRIES, &mut entries).ok()?;
-    let entries = entries.get(40..)?;
+    let entries = entries.get(ENTRIES..)?;
     // struct ipt_entry tells at 88 where its target is; that one's verdict comes after its header.
     let policy = entries.get(underflow..)?;
     let target = u16::from_ne_bytes(*policy.get(88..)?.first_chunk()?);

@@ -66,6 +66,7 @@ const OLDER: &[c_long] = calls! {
     SYS_stat SYS_symlink SYS_time SYS_unlink SYS_utime SYS_utimes SYS_vfork
     SYS_arch_prctl SYS_modify_ldt
 };
+/// The same, and what has another name there for numbers of 32 and 64 bits.
 #[cfg(target_arch = "x86")]
 const OLDER: &[c_long] = calls! {
     SYS__llseek SYS__newselect SYS_access SYS_alarm SYS_chmod SYS_chown SYS_chown32 SYS_creat SYS_dup2

@@ -16,6 +16,7 @@ use crate::cage::Cage;
 use crate::checks::Bench;
 use crate::kernel::PidsCgroup;
 use crate::pty::Terminal;
+use crate::wait::until;
 use crate::{project, rootfs};
 
 /// How long a prompt may take: final's first start in a virtual machine loads kernel modules.
@@ -115,19 +116,26 @@ impl Stage {
         self.cage.sweep()
     }
 
-    /// The line with what stands for something shown earlier. A line that lacks it could kill what it
-    /// does not mean.
+    /// The line with what stands for something shown earlier, or soon. A line that lacks it could kill
+    /// what it does not mean.
     fn fill_in(&self, text: &str) -> Result<String> {
         if !text.contains("{cgroup}") {
             return Ok(text.to_string());
         }
+        let mut cgroup = None;
+        until(PATIENCE, || {
+            cgroup = self.last_cgroup();
+            cgroup.is_some()
+        });
+        let cgroup = cgroup.with_context(|| format!("no cgroup is named before {text}"))?;
+        Ok(text.replace("{cgroup}", &cgroup))
+    }
+
+    fn last_cgroup(&self) -> Option<String> {
         let shown: String = self.terminals.iter().map(Terminal::text).collect();
         let is_cgroup =
             |word: &&str| word.rsplit('/').next().is_some_and(|name| name.starts_with("mydocker-"));
-        let mut cgroups = shown.split_whitespace().filter(is_cgroup);
-        let cgroup = cgroups.next_back();
-        let cgroup = cgroup.with_context(|| format!("no cgroup is named before {text}"))?;
-        Ok(text.replace("{cgroup}", cgroup))
+        shown.split_whitespace().rfind(is_cgroup).map(str::to_string)
     }
 
     /// Has a line typed; what the terminal shows from its prompt to the next one is seen.
