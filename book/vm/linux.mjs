@@ -1,4 +1,5 @@
 // The machine: loads what it is made of, and starts it.
+import { inOrder } from "./answers.mjs";
 import OPTIONS from "./options.mjs";
 
 const at = (name) => new URL(name, import.meta.url).href;
@@ -100,6 +101,7 @@ export function start({ V86, wasm, state }) {
             failed(new Error(`it does not come up in ${STALLED / 1000} seconds`));
         }, STALLED);
         vm.add_listener("emulator-started", () => {
+            inOrder(vm);
             clearTimeout(late);
             done(vm);
         });

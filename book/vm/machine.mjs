@@ -1,6 +1,7 @@
 // The machine, for Node: what save.mjs, which makes its state, and play.mjs, which uses it, share.
 import fs from "node:fs";
 import { pathToFileURL } from "node:url";
+import { inOrder } from "./answers.mjs";
 import OPTIONS from "./options.mjs";
 
 // Comes before each prompt.
@@ -17,7 +18,9 @@ export function file(path) {
 // Starts a machine with v86 from the folder `v86`.
 export async function start(v86, options) {
     const { V86 } = await import(pathToFileURL(`${v86}/libv86.mjs`));
-    return new V86({ wasm_path: `${v86}/v86.wasm`, ...OPTIONS, ...options });
+    const vm = new V86({ wasm_path: `${v86}/v86.wasm`, ...OPTIONS, ...options });
+    vm.add_listener("emulator-started", () => inOrder(vm));
+    return vm;
 }
 
 // Starts a machine where it was saved.

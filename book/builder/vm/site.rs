@@ -38,11 +38,12 @@ const MODULES: [(&str, &str); 6] = [
 const OWN: [&str; 2] = ["kernel.config", "options.mjs"];
 
 /// What comes from there and is a page's own part.
-pub(crate) const PAGE: [&str; 8] = [
+pub(crate) const PAGE: [&str; 9] = [
     "vm.mjs",
     "vm.css",
     "buttons.mjs",
     "linux.mjs",
+    "answers.mjs",
     "pane.mjs",
     "typist.mjs",
     "picture.mjs",

@@ -43,7 +43,7 @@ pub(super) struct Machine {
 /// Boots the machine in Node, and returns its packed state.
 pub(super) fn save(cache: &Cache, sources: &Path, machine: &Machine) -> Result<PathBuf> {
     let Machine { modules, packages, kernel, image, files } = machine;
-    let scripts = ["options.mjs", "machine.mjs", "save.mjs"];
+    let scripts = ["options.mjs", "answers.mjs", "machine.mjs", "save.mjs"];
     let scripts: Vec<_> =
         scripts.iter().map(|name| cache::read(&sources.join(name))).collect::<Result<_>>()?;
     let key = key((scripts, modules, kernel, image, &files.list));
